@@ -1,0 +1,197 @@
+/* The catalog: namespaces and tables with every schema version. Durable in the meta family, held in memory as an
+ * immutable snapshot that readers take by reference; a change makes the next snapshot.
+ *
+ * Writing: only the metadata shard's writer, one change at a time:
+ *     kl_catalog_begin -> one kl_cat_* operation (checks, drafts the new snapshot, puts records into the batch)
+ *     -> commit the batch -> kl_catalog_publish, or kl_catalog_abort when anything failed.
+ * Reading: any thread; kl_catalog_acquire/release around use. A snapshot never changes. Tables are shared between snapshots and
+ * counted on their own, so a cached plan may hold a table longer than the snapshot that it came from.
+ *
+ * System relations (system.*, information_schema.*) are tables of type SYSTEM in every snapshot: their columns stand in
+ * catalog/system_tables.def, their rows come from whoever knows them.
+ *
+ * Identifiers are stored folded to lower case. Names: 1..64 bytes of [A-Za-z0-9_], no leading digit or underscore, not reserved. */
+#ifndef KL_CATALOG_H
+#define KL_CATALOG_H
+
+#include "store/store.h"
+#include "types/rows.h"
+#include <stdatomic.h>
+
+/* First byte of every key in the meta family: who owns the rest of the key and the value. Numbers are on disk. */
+enum kl_meta_kind {
+    KL_META_IDENTITY = 1,  /* format version, node, number of user shards: catalog */
+    KL_META_NAMESPACE = 2, /* name: catalog */
+    KL_META_TABLE = 3,     /* table id u32 be: catalog */
+    KL_META_COUNTER = 4,   /* name -> u64: catalog (next table id) */
+    KL_META_USER = 5,      /* user id: auth */
+    KL_META_REVOKED = 6,   /* token id: auth */
+    KL_META_SHARD = 7,     /* shard u16 be -> highest _seq, applied index: engine */
+    KL_META_CLEANUP = 8,   /* table id u32 be -> dropped table whose rows are still to be removed: engine */
+    KL_META_SECRET = 9,    /* generated secrets: auth */
+};
+
+enum kl_table_type { KL_TABLE_USER = 1, KL_TABLE_SHARED = 2, KL_TABLE_STREAM = 3, KL_TABLE_SYSTEM = 4 };
+enum kl_access { KL_ACCESS_PUBLIC = 1, KL_ACCESS_PRIVATE = 2, KL_ACCESS_RESTRICTED = 3, KL_ACCESS_DBA = 4 };
+const char *kl_table_type_name(enum kl_table_type t); /* "user" */
+const char *kl_access_name(enum kl_access a);         /* "private" */
+
+enum kl_default_kind {
+    KL_DEFAULT_NONE, KL_DEFAULT_LITERAL, KL_DEFAULT_NOW, KL_DEFAULT_SNOWFLAKE, KL_DEFAULT_UUID_V7, KL_DEFAULT_ULID,
+    KL_DEFAULT_CURRENT_USER,
+};
+struct kl_default {
+    enum kl_default_kind kind;
+    struct kl_val value; /* LITERAL: of the column's type (may be NULL) */
+};
+
+struct kl_column {
+    uint32_t id;         /* never reused within the table */
+    uint16_t ordinal;    /* 1-based position as declared; survivors of a DROP COLUMN keep theirs */
+    const char *name;
+    struct kl_type type;
+    bool nullable;
+    uint8_t pk_pos;      /* 1-based place in the primary key, 0 when it is no part of it */
+    struct kl_default def;
+    struct kl_val missing; /* what rows written before the column existed read */
+    const char *comment;   /* or NULL */
+};
+
+struct kl_table_options {
+    enum kl_access access;          /* SHARED */
+    uint32_t ttl_seconds;           /* STREAM */
+    uint32_t max_buffer;            /* STREAM: rows of one partition, 0: the server's default */
+    uint32_t flush_rows, flush_interval_s; /* 0: not given */
+    uint32_t deleted_retention_hours;      /* tombstones are kept this long; default 168 */
+    const char *storage_id;         /* "local" */
+    bool use_user_storage;
+};
+
+/* One schema version: the columns as they were. */
+struct kl_table_version {
+    uint32_t version;
+    int64_t created_us;
+    struct kl_column *cols;
+    size_t n_cols;
+    struct kl_layout layout;
+    int16_t *from_current; /* per column of the current version: index in this layout, or -1 (then `missing` applies) */
+};
+
+struct kl_table {
+    _Atomic uint32_t refs;
+    uint32_t id;
+    enum kl_table_type type;
+    const char *ns, *name;
+    struct kl_slice qualified;       /* "ns.name" */
+    struct kl_table_options options;
+    struct kl_table_version *versions; /* ascending; the last is current */
+    size_t n_versions;
+    /* shortcuts into the current version */
+    uint32_t version;
+    struct kl_column *cols;
+    size_t n_cols;
+    uint16_t *pk; /* indexes into cols, in key order */
+    size_t n_pk;
+    const struct kl_layout *layout;
+    int64_t created_us, updated_us;
+    const char *comment;
+    struct kl_arena arena; /* owns everything above */
+};
+void kl_table_ref(struct kl_table *t);
+void kl_table_unref(struct kl_table *t); /* accepts NULL */
+/* Index of a column by folded name, -1 when there is none. */
+int kl_table_col(const struct kl_table *t, struct kl_slice name);
+/* Opens row bytes with the layout of the version that wrote them. KL_E_CORRUPT for an unknown version. */
+enum kl_rc kl_table_open_row(const struct kl_table *t, struct kl_slice row, int64_t seq, struct kl_row_view *ret);
+/* Column of the *current* version out of such a view (cast when the type changed since, `missing` when it did not exist). */
+enum kl_rc kl_table_get(const struct kl_table *t, const struct kl_row_view *v, unsigned col, struct kl_arena *arena,
+    struct kl_val *ret);
+/* Scope of a caller's rows. `shards`: number of user shards. Shards: 0 metadata, 1 shared, 2.. users by XXH3(user id). */
+#define KL_SHARD_META 0
+#define KL_SHARD_SHARED 1
+#define KL_SHARD_USER0 2
+uint16_t kl_shard_of_user(struct kl_slice user, unsigned user_shards);
+struct kl_scope kl_table_scope(const struct kl_table *t, struct kl_slice user, unsigned user_shards);
+
+/* Pseudo columns in lists of column indexes. */
+#define KL_COL_SEQ (-1)
+#define KL_COL_DELETED (-2)
+
+struct kl_namespace {
+    const char *name;
+    const char *options_json; /* or NULL */
+    int64_t created_us;
+    uint32_t n_tables;
+};
+
+/* ---- snapshots ---- */
+struct kl_catalog;
+struct kl_cat;  /* one snapshot */
+enum kl_rc kl_catalog_open(struct kl_store *s, unsigned want_user_shards, struct kl_catalog **ret, struct kl_err *err);
+void kl_catalog_close(struct kl_catalog *c);
+unsigned kl_catalog_user_shards(struct kl_catalog *c); /* fixed when the data directory was made */
+struct kl_cat *kl_catalog_acquire(struct kl_catalog *c);
+void kl_cat_release(struct kl_cat *cat); /* accepts NULL */
+uint64_t kl_cat_version(const struct kl_cat *cat);
+uint64_t kl_catalog_version(struct kl_catalog *c); /* of the newest snapshot; one atomic read */
+struct kl_table *kl_cat_table(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name); /* borrowed; NULL */
+struct kl_table *kl_cat_table_by_id(const struct kl_cat *cat, uint32_t id);
+const struct kl_namespace *kl_cat_namespace(const struct kl_cat *cat, struct kl_slice name);
+/* In name order; system relations included. */
+size_t kl_cat_n_namespaces(const struct kl_cat *cat);
+const struct kl_namespace *kl_cat_namespace_at(const struct kl_cat *cat, size_t i);
+size_t kl_cat_n_tables(const struct kl_cat *cat);
+struct kl_table *kl_cat_table_at(const struct kl_cat *cat, size_t i);
+
+/* KL_E_INVALID_SQL with the contract's text. what: "namespace", "table", "column". */
+enum kl_rc kl_name_check(const char *what, struct kl_slice name, struct kl_err *err);
+bool kl_namespace_is_system(struct kl_slice ns); /* closed to user DDL */
+
+/* ---- changes (metadata writer only) ---- */
+struct kl_column_def {
+    struct kl_slice name; /* folded */
+    struct kl_type type;
+    bool nullable;
+    uint8_t pk_pos;
+    struct kl_default def;
+};
+struct kl_table_def {
+    struct kl_slice ns, name;
+    enum kl_table_type type;
+    struct kl_table_options options;
+    const struct kl_column_def *cols;
+    size_t n_cols;
+};
+enum kl_alter_op { KL_ALTER_ADD, KL_ALTER_DROP, KL_ALTER_RENAME, KL_ALTER_ACCESS };
+struct kl_alter {
+    enum kl_alter_op op;
+    struct kl_column_def add;  /* ADD. NOT NULL without a default: the caller has checked that the table is empty */
+    struct kl_val missing;     /* ADD: the default evaluated once */
+    struct kl_slice column;    /* DROP, RENAME */
+    struct kl_slice new_name;  /* RENAME */
+    enum kl_access access;     /* ACCESS */
+};
+
+enum kl_rc kl_catalog_begin(struct kl_catalog *c, struct kl_batch *batch, struct kl_err *err);
+void kl_catalog_publish(struct kl_catalog *c);
+void kl_catalog_abort(struct kl_catalog *c);
+/* Existing: KL_E_EXISTS; missing: KL_E_NOT_FOUND; texts as in docs/sql.md. System namespaces are refused. */
+enum kl_rc kl_cat_create_namespace(struct kl_catalog *c, struct kl_slice name, int64_t now_us, struct kl_err *err);
+enum kl_rc kl_cat_set_namespace_options(struct kl_catalog *c, struct kl_slice name, struct kl_slice json, struct kl_err *err);
+/* Drops its tables first; their ids come back so that their rows can be removed (array from `arena`). */
+enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, struct kl_arena *arena, uint32_t **ret_ids,
+    size_t *ret_n, struct kl_err *err);
+enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *def, int64_t now_us, uint32_t *ret_id,
+    struct kl_err *err);
+/* ret_version: the table's version afterwards; unchanged when nothing had to change. */
+enum kl_rc kl_cat_alter_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, const struct kl_alter *alter,
+    int64_t now_us, uint32_t *ret_version, struct kl_err *err);
+enum kl_rc kl_cat_drop_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, uint32_t *ret_id, struct kl_err *err);
+
+/* JSON texts of system.schemas: columns array and options object (docs/wire.md). */
+void kl_table_columns_json(const struct kl_table *t, const struct kl_table_version *v, struct kl_buf *out);
+void kl_table_options_json(const struct kl_table *t, struct kl_buf *out);
+/* The default as DESCRIBE shows it: NOW(), 'x', 42; nothing when there is none. */
+void kl_default_text(const struct kl_default *d, struct kl_buf *out);
+
+#endif
