@@ -31,6 +31,7 @@ bool kl_rc_retryable(enum kl_rc rc);
 enum kl_rc kl_fail(struct kl_err *err, enum kl_rc rc, const char *fmt, ...) KL_PRINTF(3, 4);
 enum kl_rc kl_fail_at(struct kl_err *err, enum kl_rc rc, int position, const char *fmt, ...) KL_PRINTF(4, 5);
 void kl_err_hint(struct kl_err *err, const char *fmt, ...) KL_PRINTF(2, 3);
+/* "prefix: text"; a prefix that ends in a space brings its own separator. */
 void kl_err_prefix(struct kl_err *err, const char *fmt, ...) KL_PRINTF(2, 3);
 void kl_err_clear(struct kl_err *err);
 

@@ -4,8 +4,11 @@
 
 #include "base/slice.h"
 
+extern char kl_map_tomb_[];
+#define KL_MAP_TOMB kl_map_tomb_
+
 struct kl_map_entry {
-    char *key; /* NULL: never used; KL_MAP_TOMB: removed */
+    char *key; /* followed by a NUL that is not counted. NULL: never used; KL_MAP_TOMB: removed */
     size_t key_len;
     uint64_t hash;
     void *value;

@@ -35,7 +35,7 @@ struct kl_arena {
 
 void kl_arena_init(struct kl_arena *a, size_t limit);
 void kl_arena_deinit(struct kl_arena *a);
-/* Forgets every allocation, keeps the first chunk for reuse. */
+/* Forgets every allocation, keeps one chunk of at most 64 KiB for reuse. */
 void kl_arena_reset(struct kl_arena *a);
 /* NULL when the budget is exceeded. Not zeroed. */
 void *kl_arena_alloc(struct kl_arena *a, size_t size);

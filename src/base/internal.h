@@ -1,0 +1,10 @@
+/* Shared inside base/ only. */
+#ifndef KL_BASE_INTERNAL_H
+#define KL_BASE_INTERNAL_H
+
+#include "base/slice.h"
+
+/* The length of s without a character at its end that was cut in the middle. */
+size_t kl_base__whole_chars(struct kl_slice s);
+
+#endif
