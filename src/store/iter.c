@@ -1,0 +1,119 @@
+/* Iterators over the keys that start with a prefix, over the store alone or over a batch laid on the store.
+ *
+ * Over the store RocksDB keeps to the prefix by itself: the bounds [prefix, next prefix) are part of the read options, so
+ * a scan compares nothing per step and never touches blocks outside. Over a batch the bounds hold for the store's
+ * half only; the batch's own keys of other prefixes would show through, so there every position is also checked
+ * against the prefix. Keys come in order, hence the first one outside ends the iteration.
+ *
+ * An iterator belongs to one thread. */
+#include "store/internal.h"
+#include <stdlib.h>
+
+struct kl_iter {
+    rocksdb_iterator_t *it;
+    rocksdb_readoptions_t *read;
+    bool over_batch;
+    bool has_upper;
+    struct kl_key prefix, upper; /* the read options point into them */
+};
+
+struct kl_iter *kl_iter__new(struct kl_store *s, const struct kl_iter_options *options,
+    rocksdb_writebatch_wi_t *overlay) {
+    struct kl_iter *it = kl_xcalloc(1, sizeof(*it));
+    KL_ASSERT(options->prefix.len <= sizeof(it->prefix.data));
+    if (options->prefix.len > 0) {
+        memcpy(it->prefix.data, options->prefix.ptr, options->prefix.len);
+    }
+    it->prefix.len = (uint16_t)options->prefix.len;
+    it->upper = it->prefix;
+    it->has_upper = kl_key_next_prefix(&it->upper);
+    it->over_batch = overlay != NULL;
+
+    it->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_total_order_seek(it->read, 1);
+    /* Files that only this iterator kept alive are removed by a background job, not by the thread that frees it. */
+    rocksdb_readoptions_set_background_purge_on_iterator_cleanup(it->read, 1);
+    rocksdb_readoptions_set_iterate_lower_bound(it->read, it->prefix.data, it->prefix.len);
+    if (it->has_upper) {
+        rocksdb_readoptions_set_iterate_upper_bound(it->read, it->upper.data, it->upper.len);
+    }
+    if (options->snap) {
+        rocksdb_readoptions_set_snapshot(it->read, options->snap->snap);
+    }
+    it->it = rocksdb_create_iterator_cf(s->db, it->read, s->cf[options->cf]);
+    if (overlay) {
+        /* Takes over the iterator given to it: only the new one is destroyed. */
+        it->it = rocksdb_writebatch_wi_create_iterator_with_base_cf(overlay, it->it,
+            s->cf[options->cf]);
+    }
+    return it;
+}
+
+struct kl_iter *kl_iter_new(struct kl_store *s, const struct kl_iter_options *options) {
+    return kl_iter__new(s, options, NULL);
+}
+
+void kl_iter_free(struct kl_iter *it) {
+    if (!it) {
+        return;
+    }
+    rocksdb_iter_destroy(it->it);
+    rocksdb_readoptions_destroy(it->read);
+    free(it);
+}
+
+void kl_iter_seek(struct kl_iter *it, struct kl_slice key) {
+    struct kl_slice first = kl_key_view(&it->prefix);
+    struct kl_slice to = kl_slice_cmp(key, first) < 0 ? first : key;
+    rocksdb_iter_seek(it->it, to.ptr, to.len);
+}
+
+void kl_iter_seek_first(struct kl_iter *it) {
+    rocksdb_iter_seek(it->it, it->prefix.data, it->prefix.len);
+}
+
+void kl_iter_seek_last(struct kl_iter *it) {
+    if (!it->over_batch || !it->has_upper) {
+        rocksdb_iter_seek_to_last(it->it);
+        return;
+    }
+    /* "To last" of the batch's half knows no bound. */
+    rocksdb_iter_seek_for_prev(it->it, it->upper.data, it->upper.len);
+    if (rocksdb_iter_valid(it->it) &&
+        kl_slice_eq(kl_iter_key(it), kl_key_view(&it->upper))) {
+        rocksdb_iter_prev(it->it);
+    }
+}
+
+void kl_iter_next(struct kl_iter *it) {
+    KL_ASSERT(kl_iter_valid(it));
+    rocksdb_iter_next(it->it);
+}
+
+void kl_iter_prev(struct kl_iter *it) {
+    KL_ASSERT(kl_iter_valid(it));
+    rocksdb_iter_prev(it->it);
+}
+
+bool kl_iter_valid(struct kl_iter *it) {
+    return rocksdb_iter_valid(it->it) &&
+           (!it->over_batch || kl_slice_starts_with(kl_iter_key(it), kl_key_view(&it->prefix)));
+}
+
+struct kl_slice kl_iter_key(struct kl_iter *it) {
+    struct kl_slice s;
+    s.ptr = rocksdb_iter_key(it->it, &s.len);
+    return s;
+}
+
+struct kl_slice kl_iter_value(struct kl_iter *it) {
+    struct kl_slice s;
+    s.ptr = rocksdb_iter_value(it->it, &s.len);
+    return s;
+}
+
+enum kl_rc kl_iter_status(struct kl_iter *it, struct kl_err *err) {
+    char *error = NULL;
+    rocksdb_iter_get_error(it->it, &error);
+    return error ? kl_store__error(error, "cannot read from the store", err) : KL_OK;
+}
