@@ -1,5 +1,6 @@
-/* The end of a process whose invariants no longer hold: say where on standard error, then abort so that a core file
- * shows the rest. Takes no lock and allocates nothing, because the broken invariant may be about either. Any thread. */
+/* The end of a process whose invariants no longer hold: say where on standard error, then abort so
+ * that a core file shows the rest. Takes no lock and allocates nothing, because the broken
+ * invariant may be about either. Any thread. */
 #include "base/assert.h"
 
 #include <stdio.h>

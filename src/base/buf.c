@@ -1,8 +1,9 @@
 /* Growable bytes with a maximum, and the reader of what was written to them.
  *
- * Memory doubles and never passes the limit. One byte more than `cap` is allocated, which lets vsnprintf put its NUL
- * behind text that fills the buffer exactly; it is not part of the contents. On failure `cap` is lowered to `len`,
- * so that the inline fast path of kl_buf_putc() fails too. One owner at a time. */
+ * Memory doubles and never passes the limit. One byte more than `cap` is allocated, which lets
+ * vsnprintf put its NUL behind text that fills the buffer exactly; it is not part of the contents.
+ * On failure `cap` is lowered to `len`, so that the inline fast path of kl_buf_putc() fails too.
+ * One owner at a time. */
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -12,7 +13,9 @@
 #define DEFAULT_LIMIT ((size_t)64 << 20)
 #define FIRST_CAP ((size_t)64)
 
-void kl_buf_init(struct kl_buf *b, size_t limit) { *b = (struct kl_buf){.limit = limit}; }
+void kl_buf_init(struct kl_buf *b, size_t limit) {
+    *b = (struct kl_buf){.limit = limit};
+}
 
 void kl_buf_deinit(struct kl_buf *b) {
     free(b->data);
@@ -62,9 +65,13 @@ void kl_buf_append(struct kl_buf *b, const void *p, size_t n) {
     }
 }
 
-void kl_buf_putc_slow_(struct kl_buf *b, char c) { kl_buf_append(b, &c, 1); }
+void kl_buf_putc_slow_(struct kl_buf *b, char c) {
+    kl_buf_append(b, &c, 1);
+}
 
-void kl_buf_puts(struct kl_buf *b, const char *s) { kl_buf_append(b, s, strlen(s)); }
+void kl_buf_puts(struct kl_buf *b, const char *s) {
+    kl_buf_append(b, s, strlen(s));
+}
 
 void kl_buf_vprintf(struct kl_buf *b, const char *fmt, va_list ap) {
     if (b->failed) {
@@ -122,18 +129,26 @@ void kl_buf_i64(struct kl_buf *b, int64_t v) {
     put_decimal(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
 }
 
-void kl_buf_u64(struct kl_buf *b, uint64_t v) { put_decimal(b, v, false); }
+void kl_buf_u64(struct kl_buf *b, uint64_t v) {
+    put_decimal(b, v, false);
+}
 
-void kl_buf_u8(struct kl_buf *b, uint8_t v) { kl_buf_putc(b, (char)v); }
+void kl_buf_u8(struct kl_buf *b, uint8_t v) {
+    kl_buf_putc(b, (char)v);
+}
 
 void kl_buf_le16(struct kl_buf *b, uint16_t v) {
     v = __builtin_bswap16(v);
     kl_buf_be16(b, v);
 }
 
-void kl_buf_le32(struct kl_buf *b, uint32_t v) { kl_buf_be32(b, __builtin_bswap32(v)); }
+void kl_buf_le32(struct kl_buf *b, uint32_t v) {
+    kl_buf_be32(b, __builtin_bswap32(v));
+}
 
-void kl_buf_le64(struct kl_buf *b, uint64_t v) { kl_buf_be64(b, __builtin_bswap64(v)); }
+void kl_buf_le64(struct kl_buf *b, uint64_t v) {
+    kl_buf_be64(b, __builtin_bswap64(v));
+}
 
 void kl_buf_be16(struct kl_buf *b, uint16_t v) {
     unsigned char p[2] = {(unsigned char)(v >> 8), (unsigned char)v};
@@ -197,19 +212,33 @@ static uint64_t read_be(struct kl_reader *r, size_t n) {
     return v;
 }
 
-uint8_t kl_read_u8(struct kl_reader *r) { return (uint8_t)read_be(r, 1); }
+uint8_t kl_read_u8(struct kl_reader *r) {
+    return (uint8_t)read_be(r, 1);
+}
 
-uint16_t kl_read_le16(struct kl_reader *r) { return __builtin_bswap16(kl_read_be16(r)); }
+uint16_t kl_read_le16(struct kl_reader *r) {
+    return __builtin_bswap16(kl_read_be16(r));
+}
 
-uint32_t kl_read_le32(struct kl_reader *r) { return __builtin_bswap32(kl_read_be32(r)); }
+uint32_t kl_read_le32(struct kl_reader *r) {
+    return __builtin_bswap32(kl_read_be32(r));
+}
 
-uint64_t kl_read_le64(struct kl_reader *r) { return __builtin_bswap64(kl_read_be64(r)); }
+uint64_t kl_read_le64(struct kl_reader *r) {
+    return __builtin_bswap64(kl_read_be64(r));
+}
 
-uint16_t kl_read_be16(struct kl_reader *r) { return (uint16_t)read_be(r, 2); }
+uint16_t kl_read_be16(struct kl_reader *r) {
+    return (uint16_t)read_be(r, 2);
+}
 
-uint32_t kl_read_be32(struct kl_reader *r) { return (uint32_t)read_be(r, 4); }
+uint32_t kl_read_be32(struct kl_reader *r) {
+    return (uint32_t)read_be(r, 4);
+}
 
-uint64_t kl_read_be64(struct kl_reader *r) { return read_be(r, 8); }
+uint64_t kl_read_be64(struct kl_reader *r) {
+    return read_be(r, 8);
+}
 
 /* One spelling a number: a padded encoding is refused, as is one that does not fit 64 bits. */
 uint64_t kl_read_varint(struct kl_reader *r) {

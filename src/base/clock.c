@@ -1,5 +1,5 @@
-/* The system's clocks behind replaceable operations. The pointer is atomic so that a test that replaces the clock
- * after a thread has started is merely late, not a data race. Any thread. */
+/* The system's clocks behind replaceable operations. The pointer is atomic so that a test that
+ * replaces the clock after a thread has started is merely late, not a data race. Any thread. */
 #include "base/clock.h"
 
 #include <stdatomic.h>

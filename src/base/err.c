@@ -1,8 +1,9 @@
 /* Error texts, and the table of result codes generated from api/errors.def.
  *
- * Every text is formatted into a scratch buffer first, so that an error may quote its own former text:
- * kl_fail(err, rc, "open: %s", err->msg) is fine. Texts that do not fit are cut at a character boundary: they go to
- * clients as JSON and must stay valid UTF-8. No shared state, any thread. */
+ * Every text is formatted into a scratch buffer first, so that an error may quote its own former
+ * text: kl_fail(err, rc, "open: %s", err->msg) is fine. Texts that do not fit are cut at a
+ * character boundary: they go to clients as JSON and must stay valid UTF-8. No shared state, any
+ * thread. */
 #include "base/err.h"
 #include "base/internal.h"
 #include "base/text.h"
@@ -28,13 +29,21 @@ static const struct rc_info *rc_info(enum kl_rc rc) {
     return &rc_table[rc];
 }
 
-const char *kl_rc_wire(enum kl_rc rc) { return rc_info(rc)->wire; }
+const char *kl_rc_wire(enum kl_rc rc) {
+    return rc_info(rc)->wire;
+}
 
-const char *kl_rc_name(enum kl_rc rc) { return rc_info(rc)->name; }
+const char *kl_rc_name(enum kl_rc rc) {
+    return rc_info(rc)->name;
+}
 
-int kl_rc_http_status(enum kl_rc rc) { return rc_info(rc)->status; }
+int kl_rc_http_status(enum kl_rc rc) {
+    return rc_info(rc)->status;
+}
 
-bool kl_rc_retryable(enum kl_rc rc) { return rc_info(rc)->retryable; }
+bool kl_rc_retryable(enum kl_rc rc) {
+    return rc_info(rc)->retryable;
+}
 
 size_t kl_base__whole_chars(struct kl_slice s) {
     size_t start = s.len;
@@ -65,7 +74,8 @@ static void format_text(char *out, size_t size, const char *fmt, va_list ap) {
     memcpy(out, scratch, strlen(scratch) + 1);
 }
 
-static void fail_text(struct kl_err *err, enum kl_rc rc, int position, const char *fmt, va_list ap) {
+static void fail_text(
+    struct kl_err *err, enum kl_rc rc, int position, const char *fmt, va_list ap) {
     format_text(err->msg, sizeof err->msg, fmt, ap);
     err->rc = rc;
     err->position = position;

@@ -1,7 +1,9 @@
-/* Fault points, counted under a lock when a specification is set and free of cost beyond one atomic load when none is.
+/* Fault points, counted under a lock when a specification is set and free of cost beyond one atomic
+ * load when none is.
  *
- * A specification is one or more `name:n` or `name:n+`, separated by commas. A malformed one stops the process: a test
- * that believes to inject a fault and does not would prove nothing. Any thread. */
+ * A specification is one or more `name:n` or `name:n+`, separated by commas. A malformed one stops
+ * the process: a test that believes to inject a fault and does not would prove nothing. Any thread.
+ */
 #include "base/fault.h"
 
 #ifdef KL_FAULTS
@@ -57,7 +59,9 @@ static void set_points(const char *spec) {
     pthread_mutex_unlock(&lock);
 }
 
-static void read_environment(void) { set_points(getenv("KALAMDB_FAULT")); }
+static void read_environment(void) {
+    set_points(getenv("KALAMDB_FAULT"));
+}
 
 void kl_fault_set(const char *spec) {
     /* first, so that the environment does not come later and replace what is set here */

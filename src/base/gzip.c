@@ -1,8 +1,8 @@
-/* gzip in memory. The limit of the output buffer is the guard against a small input that inflates without end. On
- * failure the output is as long as it was.
+/* gzip in memory. The limit of the output buffer is the guard against a small input that inflates
+ * without end. On failure the output is as long as it was.
  *
- * When the buffer is full the next byte goes to a spare one: only a byte that really comes makes the buffer grow, so
- * that output of exactly the limit succeeds. No state, any thread. */
+ * When the buffer is full the next byte goes to a spare one: only a byte that really comes makes
+ * the buffer grow, so that output of exactly the limit succeeds. No state, any thread. */
 #include "base/text.h"
 
 #include <zlib.h>

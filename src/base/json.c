@@ -1,8 +1,9 @@
 /* JSON out: strings and numbers, written straight into a buffer.
  *
- * Strings: runs of plain characters are copied whole; eight bytes are looked at together. Numbers: the fewest digits
- * that read back as the same value, always with a point or an exponent, so that a reader that tells floats from
- * integers keeps them apart. What JSON cannot say (NaN, infinities) is a string. Independent of the locale. */
+ * Strings: runs of plain characters are copied whole; eight bytes are looked at together. Numbers:
+ * the fewest digits that read back as the same value, always with a point or an exponent, so that a
+ * reader that tells floats from integers keeps them apart. What JSON cannot say (NaN, infinities)
+ * is a string. Independent of the locale. */
 #include "base/text.h"
 
 #include <locale.h>
@@ -15,9 +16,13 @@
 #define HIGHS 0x8080808080808080ULL
 
 /* Whether one of eight bytes is below n (n <= 0x80) and itself ASCII. */
-static uint64_t any_below(uint64_t v, unsigned n) { return (v - ONES * n) & ~v & HIGHS; }
+static uint64_t any_below(uint64_t v, unsigned n) {
+    return (v - ONES * n) & ~v & HIGHS;
+}
 
-static uint64_t any_equal(uint64_t v, unsigned char c) { return any_below(v ^ (ONES * c), 1); }
+static uint64_t any_equal(uint64_t v, unsigned char c) {
+    return any_below(v ^ (ONES * c), 1);
+}
 
 static size_t plain_run(const char *p, size_t len) {
     size_t n = 0;
@@ -133,8 +138,9 @@ static void put_fixed(struct kl_buf *b, bool negative, int64_t scaled, int place
     kl_buf_append(b, fraction, places ? (size_t)places + 1 : 2);
 }
 
-/* Numbers with at most six decimals and fifteen digits, which is most of them, without printf: a quotient of two exact
- * doubles is rounded as strtod rounds the same decimal, so equality proves that the text reads back. */
+/* Numbers with at most six decimals and fifteen digits, which is most of them, without printf: a
+ * quotient of two exact doubles is rounded as strtod rounds the same decimal, so equality proves
+ * that the text reads back. */
 static bool put_short_decimal(struct kl_buf *b, double v) {
     static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
     double size = fabs(v);

@@ -1,12 +1,14 @@
-/* The log: formats a line into a buffer of its own, then writes it with one write(2) per destination under a lock, so
- * that lines of different threads never mix and a reconfiguration never pulls the file away under a writer.
+/* The log: formats a line into a buffer of its own, then writes it with one write(2) per
+ * destination under a lock, so that lines of different threads never mix and a reconfiguration
+ * never pulls the file away under a writer.
  *
  * compact: 2026-01-01T10:00:00.123Z INFO target message
  * json:    {"timestamp":"…","level":"INFO","target":"…","thread":"…","message":"…"}
  *
- * A line is one event whatever the message holds: control characters are escaped in both formats. A message longer
- * than LONGEST_MESSAGE is cut. The level is an atomic read without the lock, so a disabled call costs a load and a
- * branch. A destination that cannot be written is passed over: there is nowhere left to complain to. */
+ * A line is one event whatever the message holds: control characters are escaped in both formats. A
+ * message longer than LONGEST_MESSAGE is cut. The level is an atomic read without the lock, so a
+ * disabled call costs a load and a branch. A destination that cannot be written is passed over:
+ * there is nowhere left to complain to. */
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/internal.h"
@@ -93,7 +95,8 @@ static void put_escaped(struct kl_buf *b, struct kl_slice s) {
     }
 }
 
-static void put_compact(struct kl_buf *b, const char *level, const char *target, struct kl_slice msg) {
+static void put_compact(
+    struct kl_buf *b, const char *level, const char *target, struct kl_slice msg) {
     put_timestamp(b);
     kl_buf_printf(b, " %s %s ", level, target);
     put_escaped(b, msg);

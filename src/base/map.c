@@ -1,8 +1,8 @@
 /* Hash map: open addressing with linear probing over a power of two of slots.
  *
- * `used` counts live and removed slots and stays at or below three quarters of `cap`, so that every probe ends at a
- * slot never used. A table that fills up is rebuilt for twice its live entries: removed slots vanish then, and a map
- * that has shrunk gets smaller. Not thread-safe. */
+ * `used` counts live and removed slots and stays at or below three quarters of `cap`, so that every
+ * probe ends at a slot never used. A table that fills up is rebuilt for twice its live entries:
+ * removed slots vanish then, and a map that has shrunk gets smaller. Not thread-safe. */
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -12,9 +12,13 @@
 
 char kl_map_tomb_[1];
 
-static bool is_live(const struct kl_map_entry *e) { return e->key && e->key != KL_MAP_TOMB; }
+static bool is_live(const struct kl_map_entry *e) {
+    return e->key && e->key != KL_MAP_TOMB;
+}
 
-void kl_map_init(struct kl_map *m) { *m = (struct kl_map){0}; }
+void kl_map_init(struct kl_map *m) {
+    *m = (struct kl_map){0};
+}
 
 void kl_map_deinit(struct kl_map *m) {
     for (size_t i = 0; i < m->cap; i++) {
@@ -26,7 +30,9 @@ void kl_map_deinit(struct kl_map *m) {
     *m = (struct kl_map){0};
 }
 
-void kl_map_clear(struct kl_map *m) { kl_map_deinit(m); }
+void kl_map_clear(struct kl_map *m) {
+    kl_map_deinit(m);
+}
 
 static struct kl_map_entry *find(const struct kl_map *m, struct kl_slice key, uint64_t hash) {
     if (m->cap == 0) {

@@ -1,16 +1,19 @@
 /* Heap helpers that never return NULL, and the arena.
  *
- * An arena is a list of chunks, newest first; allocations bump `cur` towards `end` of the newest. Chunks double from
- * 4 KiB to 1 MiB. An allocation that is large beside the next chunk becomes a block of its own ("big"), so that it
- * does not waste the rest of the current chunk. A big block hangs off the chunk that was newest and remembers where
- * `cur` stood; one step of `cur` is spent on it, so that a mark taken before it and one taken after it differ.
+ * An arena is a list of chunks, newest first; allocations bump `cur` towards `end` of the newest.
+ * Chunks double from 4 KiB to 1 MiB. An allocation that is large beside the next chunk becomes a
+ * block of its own ("big"), so that it does not waste the rest of the current chunk. A big block
+ * hangs off the chunk that was newest and remembers where `cur` stood; one step of `cur` is spent
+ * on it, so that a mark taken before it and one taken after it differ.
  *
- * Rewinding frees the chunks added since the mark except the oldest of them, which stays as the newest chunk, emptied:
- * a loop that crosses the end of a chunk in each round would otherwise pay for a chunk in each round.
+ * Rewinding frees the chunks added since the mark except the oldest of them, which stays as the
+ * newest chunk, emptied: a loop that crosses the end of a chunk in each round would otherwise pay
+ * for a chunk in each round.
  *
- * Invariants: `used` is the sum of all chunks and big blocks with their headers and never exceeds the limit; `cur`
- * and `end` are 16-aligned and belong to `head`, or are NULL when there is no chunk. Under AddressSanitizer everything
- * that is not handed out is poisoned, so that a use after a rewind is found. One owner at a time. */
+ * Invariants: `used` is the sum of all chunks and big blocks with their headers and never exceeds
+ * the limit; `cur` and `end` are 16-aligned and belong to `head`, or are NULL when there is no
+ * chunk. Under AddressSanitizer everything that is not handed out is poisoned, so that a use after
+ * a rewind is found. One owner at a time. */
 #include "base/mem.h"
 
 #include <stdint.h>
@@ -34,9 +37,9 @@
 
 struct big_block {
     struct big_block *older;
-    size_t size;    /* with this header */
-    char *made_at;  /* `cur` of the owning chunk when it was made */
-    void *unused_;  /* keeps the payload 16-aligned */
+    size_t size;   /* with this header */
+    char *made_at; /* `cur` of the owning chunk when it was made */
+    void *unused_; /* keeps the payload 16-aligned */
 };
 
 struct kl_arena_chunk {
@@ -56,15 +59,21 @@ static void *checked(void *p) {
     return p;
 }
 
-void *kl_xmalloc(size_t size) { return checked(malloc(size ? size : 1)); }
+void *kl_xmalloc(size_t size) {
+    return checked(malloc(size ? size : 1));
+}
 
 void *kl_xcalloc(size_t count, size_t size) {
     return checked(count && size ? calloc(count, size) : calloc(1, 1));
 }
 
-void *kl_xrealloc(void *ptr, size_t size) { return checked(realloc(ptr, size ? size : 1)); }
+void *kl_xrealloc(void *ptr, size_t size) {
+    return checked(realloc(ptr, size ? size : 1));
+}
 
-char *kl_xstrdup(const char *s) { return checked(strdup(s)); }
+char *kl_xstrdup(const char *s) {
+    return checked(strdup(s));
+}
 
 char *kl_xprintf(const char *fmt, ...) {
     char *text = NULL;
@@ -75,7 +84,9 @@ char *kl_xprintf(const char *fmt, ...) {
     return checked(n < 0 ? NULL : text);
 }
 
-static char *chunk_start(struct kl_arena_chunk *c) { return (char *)(c + 1); }
+static char *chunk_start(struct kl_arena_chunk *c) {
+    return (char *)(c + 1);
+}
 
 static size_t budget_left(const struct kl_arena *a) {
     size_t limit = a->limit ? a->limit : DEFAULT_LIMIT;
@@ -151,7 +162,9 @@ static void free_chunk(struct kl_arena *a, struct kl_arena_chunk *c) {
     free(c);
 }
 
-void kl_arena_init(struct kl_arena *a, size_t limit) { *a = (struct kl_arena){.limit = limit}; }
+void kl_arena_init(struct kl_arena *a, size_t limit) {
+    *a = (struct kl_arena){.limit = limit};
+}
 
 void kl_arena_deinit(struct kl_arena *a) {
     for (struct kl_arena_chunk *c = a->head, *older; c; c = older) {

@@ -1,5 +1,6 @@
-/* Randomness: the operating system's for secrets, a generator of each thread's own (xoshiro256**, seeded from the
- * operating system) for everything that must be fast and need not be secret. Any thread. */
+/* Randomness: the operating system's for secrets, a generator of each thread's own (xoshiro256**,
+ * seeded from the operating system) for everything that must be fast and need not be secret. Any
+ * thread. */
 #include "base/random.h"
 
 #include <errno.h>
@@ -22,10 +23,13 @@ void kl_random_bytes(void *out, size_t n) {
 
 static _Thread_local uint64_t state[4];
 
-static uint64_t rotate(uint64_t v, int n) { return v << n | v >> (64 - n); }
+static uint64_t rotate(uint64_t v, int n) {
+    return v << n | v >> (64 - n);
+}
 
 uint64_t kl_random_u64(void) {
-    /* all zeros is the one state that xoshiro never leaves, hence the mark of a thread not yet seeded */
+    /* all zeros is the one state that xoshiro never leaves, hence the mark of a thread not yet
+     * seeded */
     while (!(state[0] | state[1] | state[2] | state[3])) {
         kl_random_bytes(state, sizeof state);
     }
@@ -42,7 +46,8 @@ uint64_t kl_random_u64(void) {
 
 uint64_t kl_random_below(uint64_t bound) {
     KL_ASSERT(bound > 0);
-    /* the high half of a 128-bit product; the low half tells the draws that would favour some values */
+    /* the high half of a 128-bit product; the low half tells the draws that would favour some
+     * values */
     uint64_t reject_below = (0 - bound) % bound;
     for (;;) {
         unsigned __int128 product = (unsigned __int128)kl_random_u64() * bound;

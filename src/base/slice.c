@@ -28,13 +28,17 @@ bool kl_slice_ieq(struct kl_slice a, struct kl_slice b) {
     return true;
 }
 
-bool kl_slice_ieq_str(struct kl_slice a, const char *s) { return kl_slice_ieq(a, kl_slice_str(s)); }
+bool kl_slice_ieq_str(struct kl_slice a, const char *s) {
+    return kl_slice_ieq(a, kl_slice_str(s));
+}
 
 bool kl_slice_starts_with(struct kl_slice s, struct kl_slice prefix) {
     return s.len >= prefix.len && kl_slice_eq(kl_slice(s.ptr, prefix.len), prefix);
 }
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 struct kl_slice kl_slice_trim(struct kl_slice s) {
     while (s.len && is_space(s.ptr[0])) {
@@ -47,4 +51,6 @@ struct kl_slice kl_slice_trim(struct kl_slice s) {
     return s;
 }
 
-uint64_t kl_slice_hash(struct kl_slice s) { return XXH3_64bits(s.len ? s.ptr : "", s.len); }
+uint64_t kl_slice_hash(struct kl_slice s) {
+    return XXH3_64bits(s.len ? s.ptr : "", s.len);
+}

@@ -1,8 +1,8 @@
 /* Ids: snowflakes, UUIDs, ULIDs.
  *
- * The snowflake state is milliseconds << 12 | counter, so that "the next id" is the larger of the clock and state + 1:
- * a counter that overflows carries into the milliseconds, and a clock that steps back changes nothing. Invariant: the
- * state never falls. Any thread. */
+ * The snowflake state is milliseconds << 12 | counter, so that "the next id" is the larger of the
+ * clock and state + 1: a counter that overflows carries into the milliseconds, and a clock that
+ * steps back changes nothing. Invariant: the state never falls. Any thread. */
 #include "base/snowflake.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -44,8 +44,8 @@ void kl_snowflake_observe(struct kl_snowflake *g, int64_t id) {
     /* an id of a higher node is above every id that this node can give in the same millisecond */
     seen |= node > g->node ? COUNTER_MASK : (uint64_t)id & COUNTER_MASK;
     uint64_t old = atomic_load_explicit(&g->state, memory_order_relaxed);
-    while (old < seen && !atomic_compare_exchange_weak_explicit(&g->state, &old, seen,
-                             memory_order_acq_rel, memory_order_relaxed)) {
+    while (old < seen && !atomic_compare_exchange_weak_explicit(
+                             &g->state, &old, seen, memory_order_acq_rel, memory_order_relaxed)) {
     }
 }
 
@@ -58,7 +58,8 @@ static void put_be48(uint8_t *out, uint64_t v) {
 void kl_uuid_v7(uint8_t out[16]) {
     int64_t us = kl_clock_wall_us();
     uint64_t random = kl_random_u64();
-    /* the twelve bits after the version hold the fraction of the millisecond, so that ids sort more finely */
+    /* the twelve bits after the version hold the fraction of the millisecond, so that ids sort more
+     * finely */
     unsigned fraction = (unsigned)((uint64_t)us % 1000 * 4096 / 1000);
     put_be48(out, (uint64_t)us / 1000);
     out[6] = (uint8_t)(0x70 | fraction >> 8);
@@ -88,7 +89,8 @@ static int hex_value(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* As PostgreSQL reads it: either case, optional braces, a hyphen optional after any group of four digits. */
+/* As PostgreSQL reads it: either case, optional braces, a hyphen optional after any group of four
+ * digits. */
 bool kl_uuid_parse(struct kl_slice s, uint8_t out[16]) {
     if (s.len >= 2 && s.ptr[0] == '{' && s.ptr[s.len - 1] == '}') {
         s = kl_slice(s.ptr + 1, s.len - 2);

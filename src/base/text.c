@@ -1,7 +1,7 @@
 /* Encodings of text and bytes: UTF-8, hexadecimal, base64, numbers, times.
  *
- * Decoders accept exactly one spelling where the format has one (no overlong UTF-8, no stray bits at the end of
- * base64) and leave the output as it was when they refuse. No state, any thread. */
+ * Decoders accept exactly one spelling where the format has one (no overlong UTF-8, no stray bits
+ * at the end of base64) and leave the output as it was when they refuse. No state, any thread. */
 #include "base/text.h"
 
 #include <errno.h>
@@ -218,7 +218,8 @@ bool kl_parse_u64(struct kl_slice s, uint64_t *ret) {
     uint64_t v = 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v)) {
+        if (digit > 9 || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, digit, &v)) {
             return false;
         }
     }
@@ -314,9 +315,12 @@ bool kl_parse_double(struct kl_slice s, double *ret) {
 
 /* ---- time ---- */
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
 
-/* Gregorian date of a day counted from 1970-01-01. Eras of 400 years from 1 March keep the leap day last. */
+/* Gregorian date of a day counted from 1970-01-01. Eras of 400 years from 1 March keep the leap day
+ * last. */
 static void civil_date(int64_t day, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day) {
     day += 719468;
     int64_t era = floor_div(day, 146097);
@@ -337,8 +341,12 @@ void kl_rfc3339(struct kl_buf *b, int64_t wall_us) {
     int64_t year;
     unsigned month, day;
     civil_date(days, &year, &month, &day);
-    kl_buf_printf(b, "%s%04lld-%02u-%02uT%02u:%02u:%02u", year < 0 ? "-" : year > 9999 ? "+" : "",
-        (long long)(year < 0 ? -year : year), month, day, second / 3600, second / 60 % 60, second % 60);
+    kl_buf_printf(b, "%s%04lld-%02u-%02uT%02u:%02u:%02u",
+        year < 0      ? "-"
+        : year > 9999 ? "+"
+                      : "",
+        (long long)(year < 0 ? -year : year), month, day, second / 3600, second / 60 % 60,
+        second % 60);
     if (us) {
         kl_buf_printf(b, ".%06u", us);
     }
