@@ -31,8 +31,29 @@ enum kl_meta_kind {
     KL_META_SECRET = 9,    /* generated secrets: auth */
 };
 
+/* Ids of the system relations; those of other tables are below. */
+#define KL_SYS_TABLE_BASE 0xF0000000u
+enum kl_sys_table {
+#define KL_SYS_TABLE(id, ns, name, comment) KL_SYS_INDEX_##id,
+#define KL_SYS_COL(id, name, type, flags)
+#include "catalog/system_tables.def"
+#undef KL_SYS_TABLE
+#undef KL_SYS_COL
+    KL_SYS_COUNT
+};
+/* KL_SYS_NAMESPACES, KL_SYS_IS_COLUMNS ...: usable in a switch over kl_table.id */
+enum {
+#define KL_SYS_TABLE(id, ns, name, comment) KL_SYS_##id = KL_SYS_TABLE_BASE + KL_SYS_INDEX_##id,
+#define KL_SYS_COL(id, name, type, flags)
+#include "catalog/system_tables.def"
+#undef KL_SYS_TABLE
+#undef KL_SYS_COL
+};
+
 enum kl_table_type { KL_TABLE_USER = 1, KL_TABLE_SHARED = 2, KL_TABLE_STREAM = 3, KL_TABLE_SYSTEM = 4 };
 enum kl_access { KL_ACCESS_PUBLIC = 1, KL_ACCESS_PRIVATE = 2, KL_ACCESS_RESTRICTED = 3, KL_ACCESS_DBA = 4 };
+#define KL_PK_COLS_MAX 8          /* columns of one primary key */
+#define KL_TABLE_VERSIONS_MAX 10000 /* schema versions of one table */
 const char *kl_table_type_name(enum kl_table_type t); /* "user" */
 const char *kl_access_name(enum kl_access a);         /* "private" */
 
@@ -95,6 +116,9 @@ struct kl_table {
     const struct kl_layout *layout;
     int64_t created_us, updated_us;
     const char *comment;
+    /* `_seq` has this ordinal and column id, `_deleted` the next; 0 for SYSTEM. Columns added later come after them. */
+    uint16_t system_ordinal, next_ordinal;
+    uint32_t next_column_id;
     struct kl_arena arena; /* owns everything above */
 };
 void kl_table_ref(struct kl_table *t);
