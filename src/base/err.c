@@ -55,7 +55,7 @@ size_t kl_base__whole_chars(struct kl_slice s) {
     }
     start--;
     struct kl_slice last = kl_slice_from(s, start);
-    return kl_utf8_char(last, NULL) == last.len ? s.len : start;
+    return last.len > 1 && kl_utf8_char(last, NULL) == last.len ? s.len : start;
 }
 
 static void trim_partial_char(char *text) {

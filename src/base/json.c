@@ -5,10 +5,10 @@
  * reader that tells floats from integers keeps them apart. What JSON cannot say (NaN, infinities)
  * is a string. Independent of the locale. */
 #include "base/text.h"
+#include "base/internal.h"
 
-#include <locale.h>
+#include <float.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,14 +85,6 @@ void kl_json_str(struct kl_buf *b, struct kl_slice s) {
     kl_buf_putc(b, '"');
 }
 
-static locale_t c_locale;
-static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
-
-static void make_c_locale(void) {
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    KL_ASSERT(c_locale != (locale_t)0);
-}
-
 /* True when v is neither NaN nor infinite; else its name is written. */
 static bool put_special(struct kl_buf *b, double v) {
     if (isnan(v)) {
@@ -105,11 +97,15 @@ static bool put_special(struct kl_buf *b, double v) {
     return false;
 }
 
-/* Prints with the fewest of min..max digits that read back the same, as a float or a double. */
-static void put_shortest(struct kl_buf *b, double v, int min, int max, bool single) {
+/* Prints with the fewest digits that read back the same, as a float or a double. Numbers of full
+ * precision keep every digit of a decimal of 6 or 15 digits, and %g drops zeros, so the search
+ * starts there; subnormal ones keep fewer. */
+static void put_shortest(struct kl_buf *b, double v, bool single) {
     char text[40];
-    pthread_once(&c_locale_once, make_c_locale);
-    locale_t before = uselocale(c_locale);
+    bool subnormal = fabs(v) < (single ? (double)FLT_MIN : DBL_MIN);
+    int min = subnormal ? 1 : single ? FLT_DIG : DBL_DIG;
+    int max = single ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG;
+    locale_t before = uselocale(kl_base__c_locale());
     for (int digits = min; digits <= max; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v) {
@@ -159,7 +155,7 @@ static bool put_short_decimal(struct kl_buf *b, double v) {
 
 void kl_json_double(struct kl_buf *b, double v) {
     if (put_special(b, v) && !put_short_decimal(b, v)) {
-        put_shortest(b, v, 15, 17, false);
+        put_shortest(b, v, false);
     }
 }
 
@@ -170,6 +166,6 @@ void kl_json_float(struct kl_buf *b, float v) {
     if (fabsf(v) <= 16777216.0f && v == truncf(v)) {
         put_short_decimal(b, v);
     } else {
-        put_shortest(b, v, 6, 9, true);
+        put_shortest(b, v, true);
     }
 }

@@ -3,10 +3,11 @@
  * Decoders accept exactly one spelling where the format has one (no overlong UTF-8, no stray bits
  * at the end of base64) and leave the output as it was when they refuse. No state, any thread. */
 #include "base/text.h"
+#include "base/internal.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define LONGEST_NUMBER 4096 /* characters of a decimal number that is worth reading */
@@ -273,6 +274,19 @@ static bool is_decimal(struct kl_slice s) {
     return i == s.len;
 }
 
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+
+static void make_c_locale(void) {
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    KL_ASSERT(c_locale != (locale_t)0);
+}
+
+locale_t kl_base__c_locale(void) {
+    pthread_once(&c_locale_once, make_c_locale);
+    return c_locale;
+}
+
 /* A text known to be decimal, wherever the locale puts its point. */
 static bool read_decimal(struct kl_slice s, double *ret) {
     char text[LONGEST_NUMBER + 1];
@@ -281,14 +295,9 @@ static bool read_decimal(struct kl_slice s, double *ret) {
     }
     memcpy(text, s.ptr, s.len);
     text[s.len] = '\0';
-    locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    if (c == (locale_t)0) {
-        return false;
-    }
     errno = 0;
-    double v = strtod_l(text, NULL, c);
+    double v = strtod_l(text, NULL, kl_base__c_locale());
     bool out_of_range = errno == ERANGE && (v == 0 || isinf(v));
-    freelocale(c);
     if (out_of_range) {
         return false;
     }
