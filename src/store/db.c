@@ -40,7 +40,7 @@ static const struct family {
     int bottom_compression;
 } families[KL_CF_COUNT] = {
     [KL_CF_META] = {"meta", 4096, false, rocksdb_lz4_compression},
-    [KL_CF_ROW] = {"row", 16384, false, rocksdb_zstd_compression},
+    [KL_CF_ROW] = {"row", 8192, false, rocksdb_zstd_compression},
     [KL_CF_PK] = {"pk", 4096, true, rocksdb_lz4_compression},
 };
 
