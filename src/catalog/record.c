@@ -1,0 +1,539 @@
+/* Records of the catalog in the meta family, and how they become memory again. Integers are little-endian, `v` is a
+ * LEB128 number, `s` a string (v length, bytes). A decoder accepts exactly what the encoder writes: an unknown format, a value
+ * out of range, a byte too few or too many is KL_E_CORRUPT. Any thread.
+ *
+ * identity, key 01
+ *   u8 format 1 | u32 format of the data directory | u16 node | u16 user shards | i64 created, microseconds
+ *
+ * namespace, key 02 name
+ *   u8 format 1 | i64 created | s options (JSON object, empty: none)
+ *
+ * table, key 03 id (u32 big-endian)
+ *   u8 format 1 | u8 type | s namespace | s name | i64 created | i64 updated
+ *   u8 access | u8 flags (1 use_user_storage, 2 has comment) | u32 ttl_seconds | u32 max_buffer | u32 flush_rows
+ *   | u32 flush_interval_s | u32 deleted_retention_hours | s storage | [s comment]
+ *   v system ordinal | v next ordinal | v next column id
+ *   v versions, each:
+ *     v version (consecutive) | i64 created | v columns, each:
+ *       v id (ascending) | v ordinal (ascending) | s name | u8 type | u8 precision | u8 scale | u16 dim
+ *       u8 flags (1 nullable, 2 has comment) | u8 place in the primary key | u8 default kind | [value, for LITERAL]
+ *       | value (`missing`) | [s comment]
+ *
+ * value, of the column's type: u8 0 for NULL, else u8 1 and
+ *   BOOLEAN u8 | SMALLINT INT DATE BIGINT TIMESTAMP DATETIME TIME i64 | FLOAT DOUBLE u64 (bits of a double)
+ *   TEXT JSON FILE BYTES UUID EMBEDDING s | DECIMAL u64 low, i64 high (its scale is the type's)
+ *
+ * counter, key 04 name: u64 */
+#include "catalog/internal.h"
+#include <stdlib.h>
+
+#define RECORD_FORMAT 1
+#define TABLE_MEMORY_MAX (64u << 20)
+
+/* ---- keys ---- */
+
+void kl_catalog__key(struct kl_catalog__key *k, enum kl_meta_kind kind, struct kl_slice id) {
+    KL_ASSERT(id.len < sizeof(k->data));
+    k->data[0] = (char)kind;
+    if (id.len) {
+        memcpy(k->data + 1, id.ptr, id.len);
+    }
+    k->len = 1 + id.len;
+}
+
+void kl_catalog__key_table(struct kl_catalog__key *k, uint32_t id) {
+    char be[4] = {(char)(id >> 24), (char)(id >> 16), (char)(id >> 8), (char)id};
+    kl_catalog__key(k, KL_META_TABLE, kl_slice(be, sizeof(be)));
+}
+
+/* ---- identity and namespaces ---- */
+
+void kl_catalog__identity_encode(struct kl_buf *out, const struct kl_catalog__identity *id) {
+    kl_buf_u8(out, RECORD_FORMAT);
+    kl_buf_le32(out, id->format);
+    kl_buf_le16(out, id->node);
+    kl_buf_le16(out, id->user_shards);
+    kl_buf_le64(out, (uint64_t)id->created_us);
+}
+
+enum kl_rc kl_catalog__identity_decode(struct kl_slice rec, struct kl_catalog__identity *ret, struct kl_err *err) {
+    struct kl_reader r;
+    kl_reader_init(&r, rec);
+    uint8_t format = kl_read_u8(&r);
+    struct kl_catalog__identity id = {.format = kl_read_le32(&r)};
+    /* The two formats come first in every future version too, so that an old program can tell what it met. */
+    if (!r.failed && (format > RECORD_FORMAT || id.format > KL_CATALOG_FORMAT)) {
+        return kl_fail(err, KL_E_UNSUPPORTED,
+            "This data directory has format %u, made by a newer KalamDB; this version reads up to %u. Start the newer version.",
+            id.format, KL_CATALOG_FORMAT);
+    }
+    id.node = kl_read_le16(&r);
+    id.user_shards = kl_read_le16(&r);
+    id.created_us = (int64_t)kl_read_le64(&r);
+    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || id.format == 0 || id.user_shards == 0 ||
+        id.user_shards > KL_CATALOG_USER_SHARDS_MAX) {
+        return kl_fail(err, KL_E_CORRUPT, "The identity record of the data directory is damaged");
+    }
+    *ret = id;
+    return KL_OK;
+}
+
+void kl_catalog__ns_encode(struct kl_buf *out, const struct kl_namespace *ns) {
+    kl_buf_u8(out, RECORD_FORMAT);
+    kl_buf_le64(out, (uint64_t)ns->created_us);
+    kl_buf_lstr(out, kl_slice_str(ns->options_json));
+}
+
+enum kl_rc kl_catalog__ns_decode(struct kl_slice name, struct kl_slice rec, struct kl_catalog__ns **ret, struct kl_err *err) {
+    struct kl_reader r;
+    kl_reader_init(&r, rec);
+    uint8_t format = kl_read_u8(&r);
+    int64_t created_us = (int64_t)kl_read_le64(&r);
+    struct kl_slice options = kl_read_lstr(&r);
+    bool fits = options.len <= KL_CATALOG_NS_OPTIONS_MAX && !(options.len && memchr(options.ptr, 0, options.len));
+    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || !fits || name.len == 0 || name.len > 64 ||
+        memchr(name.ptr, 0, name.len)) {
+        return kl_fail(err, KL_E_CORRUPT, "A namespace record of the catalog is damaged");
+    }
+    *ret = kl_catalog__ns_new(name, options, created_us, 0);
+    return KL_OK;
+}
+
+/* ---- values ---- */
+
+static void encode_value(struct kl_buf *out, struct kl_type type, const struct kl_val *v) {
+    kl_buf_u8(out, v->null ? 0 : 1);
+    if (v->null) {
+        return;
+    }
+    KL_ASSERT(v->type == type.id);
+    switch (type.id) {
+    case KL_T_BOOLEAN:
+        kl_buf_u8(out, v->b);
+        return;
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE: {
+        uint64_t bits;
+        memcpy(&bits, &v->d, sizeof(bits));
+        kl_buf_le64(out, bits);
+        return;
+    }
+    case KL_T_DECIMAL:
+        kl_buf_le64(out, v->dec.lo);
+        kl_buf_le64(out, (uint64_t)v->dec.hi);
+        return;
+    case KL_T_TEXT:
+    case KL_T_JSON:
+    case KL_T_FILE:
+    case KL_T_BYTES:
+    case KL_T_UUID:
+    case KL_T_EMBEDDING:
+        kl_buf_lstr(out, kl_val_slice(v));
+        return;
+    default:
+        kl_buf_le64(out, (uint64_t)v->i);
+        return;
+    }
+}
+
+static bool decode_int(struct kl_reader *r, int64_t min, int64_t max, struct kl_val *ret) {
+    ret->i = (int64_t)kl_read_le64(r);
+    return ret->i >= min && ret->i <= max;
+}
+
+static bool decode_string(struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
+    struct kl_slice s = kl_read_lstr(r);
+    bool fits = type.id == KL_T_UUID        ? s.len == 16
+                : type.id == KL_T_EMBEDDING ? s.len == (size_t)type.dim * 4
+                : type.id == KL_T_BYTES     ? s.len <= KL_CATALOG_RECORD_MAX
+                                            : s.len <= KL_CATALOG_RECORD_MAX && kl_utf8_valid(s);
+    if (r->failed || !fits) {
+        return false;
+    }
+    struct kl_slice copy = kl_arena_dup(arena, s);
+    ret->s = copy.ptr;
+    ret->len = (uint32_t)s.len;
+    return copy.ptr != NULL;
+}
+
+static bool decode_decimal(struct kl_reader *r, struct kl_type type, struct kl_val *ret) {
+    ret->scale = type.scale;
+    ret->dec.lo = kl_read_le64(r);
+    ret->dec.hi = (int64_t)kl_read_le64(r);
+    __int128 limit = 1;
+    for (unsigned i = 0; i < type.precision; i++) {
+        limit *= 10;
+    }
+    __int128 v = kl_val_dec(ret);
+    return v < limit && v > -limit;
+}
+
+static bool decode_value(struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
+    uint8_t present = kl_read_u8(r);
+    *ret = kl_val_null(type.id);
+    if (present == 0) {
+        return !r->failed;
+    }
+    ret->null = false;
+    bool ok = present == 1;
+    switch (type.id) {
+    case KL_T_BOOLEAN: {
+        uint8_t b = kl_read_u8(r);
+        ret->b = b == 1;
+        ok = ok && b <= 1;
+        break;
+    }
+    case KL_T_SMALLINT:
+        ok = decode_int(r, INT16_MIN, INT16_MAX, ret) && ok;
+        break;
+    case KL_T_INT:
+    case KL_T_DATE:
+        ok = decode_int(r, INT32_MIN, INT32_MAX, ret) && ok;
+        break;
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE: {
+        uint64_t bits = kl_read_le64(r);
+        memcpy(&ret->d, &bits, sizeof(bits));
+        break;
+    }
+    case KL_T_DECIMAL:
+        ok = decode_decimal(r, type, ret) && ok;
+        break;
+    case KL_T_TEXT:
+    case KL_T_JSON:
+    case KL_T_FILE:
+    case KL_T_BYTES:
+    case KL_T_UUID:
+    case KL_T_EMBEDDING:
+        ok = decode_string(r, type, arena, ret) && ok;
+        break;
+    default:
+        ok = decode_int(r, INT64_MIN, INT64_MAX, ret) && ok;
+        break;
+    }
+    return ok && !r->failed;
+}
+
+/* ---- tables: out ---- */
+
+static void encode_column(struct kl_buf *out, const struct kl_column *c) {
+    kl_buf_varint(out, c->id);
+    kl_buf_varint(out, c->ordinal);
+    kl_buf_lstr(out, kl_slice_str(c->name));
+    kl_buf_u8(out, c->type.id);
+    kl_buf_u8(out, c->type.precision);
+    kl_buf_u8(out, c->type.scale);
+    kl_buf_le16(out, c->type.dim);
+    kl_buf_u8(out, (c->nullable ? 1 : 0) | (c->comment ? 2 : 0));
+    kl_buf_u8(out, c->pk_pos);
+    kl_buf_u8(out, (uint8_t)c->def.kind);
+    if (c->def.kind == KL_DEFAULT_LITERAL) {
+        encode_value(out, c->type, &c->def.value);
+    }
+    encode_value(out, c->type, &c->missing);
+    if (c->comment) {
+        kl_buf_lstr(out, kl_slice_str(c->comment));
+    }
+}
+
+static void encode_options(struct kl_buf *out, const struct kl_table *t) {
+    const struct kl_table_options *o = &t->options;
+    kl_buf_u8(out, (uint8_t)o->access);
+    kl_buf_u8(out, (o->use_user_storage ? 1 : 0) | (t->comment ? 2 : 0));
+    kl_buf_le32(out, o->ttl_seconds);
+    kl_buf_le32(out, o->max_buffer);
+    kl_buf_le32(out, o->flush_rows);
+    kl_buf_le32(out, o->flush_interval_s);
+    kl_buf_le32(out, o->deleted_retention_hours);
+    kl_buf_lstr(out, kl_slice_str(o->storage_id));
+    if (t->comment) {
+        kl_buf_lstr(out, kl_slice_str(t->comment));
+    }
+}
+
+void kl_catalog__table_encode(struct kl_buf *out, const struct kl_table *t) {
+    kl_buf_u8(out, RECORD_FORMAT);
+    kl_buf_u8(out, (uint8_t)t->type);
+    kl_buf_lstr(out, kl_slice_str(t->ns));
+    kl_buf_lstr(out, kl_slice_str(t->name));
+    kl_buf_le64(out, (uint64_t)t->created_us);
+    kl_buf_le64(out, (uint64_t)t->updated_us);
+    encode_options(out, t);
+    kl_buf_varint(out, t->system_ordinal);
+    kl_buf_varint(out, t->next_ordinal);
+    kl_buf_varint(out, t->next_column_id);
+    kl_buf_varint(out, t->n_versions);
+    for (size_t i = 0; i < t->n_versions; i++) {
+        const struct kl_table_version *v = &t->versions[i];
+        kl_buf_varint(out, v->version);
+        kl_buf_le64(out, (uint64_t)v->created_us);
+        kl_buf_varint(out, v->n_cols);
+        for (size_t c = 0; c < v->n_cols; c++) {
+            encode_column(out, &v->cols[c]);
+        }
+    }
+}
+
+/* ---- tables: in ---- */
+
+struct decoder {
+    struct kl_reader r;
+    struct kl_table *t;
+    struct kl_arena *arena; /* t->arena */
+    bool full;              /* the arena's budget is gone: not damage */
+};
+
+static const char *decode_text(struct decoder *d, size_t max) {
+    struct kl_slice s = kl_read_lstr(&d->r);
+    if (d->r.failed || s.len > max || (s.len && memchr(s.ptr, 0, s.len))) {
+        d->r.failed = true;
+        return NULL;
+    }
+    struct kl_slice copy = kl_arena_dup(d->arena, s);
+    d->full = d->full || !copy.ptr;
+    return copy.ptr;
+}
+
+static uint64_t decode_number(struct decoder *d, uint64_t min, uint64_t max) {
+    uint64_t v = kl_read_varint(&d->r);
+    if (v < min || v > max) {
+        d->r.failed = true;
+        return min;
+    }
+    return v;
+}
+
+static bool type_valid(struct kl_type t) {
+    switch (t.id) {
+    case KL_T_DECIMAL:
+        return t.precision >= 1 && t.precision <= 38 && t.scale <= t.precision && t.dim == 0;
+    case KL_T_EMBEDDING:
+        return t.dim >= 1 && t.dim <= 8192 && t.precision == 0 && t.scale == 0;
+    default:
+        return t.id >= KL_T_BOOLEAN && t.id <= KL_T_FILE && t.precision == 0 && t.scale == 0 && t.dim == 0;
+    }
+}
+
+static bool decode_column(struct decoder *d, struct kl_column *c) {
+    c->id = (uint32_t)decode_number(d, 1, UINT32_MAX);
+    c->ordinal = (uint16_t)decode_number(d, 1, UINT16_MAX);
+    c->name = decode_text(d, 64);
+    c->type.id = kl_read_u8(&d->r);
+    c->type.precision = kl_read_u8(&d->r);
+    c->type.scale = kl_read_u8(&d->r);
+    c->type.dim = kl_read_le16(&d->r);
+    uint8_t flags = kl_read_u8(&d->r);
+    c->nullable = flags & 1;
+    c->pk_pos = kl_read_u8(&d->r);
+    uint8_t kind = kl_read_u8(&d->r);
+    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 || flags > 3 || kind > KL_DEFAULT_CURRENT_USER ||
+        c->pk_pos > KL_PK_COLS_MAX || (c->pk_pos && c->nullable)) {
+        return false;
+    }
+    c->def.kind = (enum kl_default_kind)kind;
+    c->def.value = kl_val_null(c->type.id);
+    if (kind == KL_DEFAULT_LITERAL && !decode_value(&d->r, c->type, d->arena, &c->def.value)) {
+        return false;
+    }
+    if (!decode_value(&d->r, c->type, d->arena, &c->missing)) {
+        return false;
+    }
+    if (flags & 2) {
+        c->comment = decode_text(d, KL_CATALOG_RECORD_MAX);
+    }
+    return !d->r.failed && !d->full;
+}
+
+static bool build_layout(struct decoder *d, struct kl_table_version *v) {
+    struct kl_layout_col *cols = KL_ARENA_ARRAY(d->arena, struct kl_layout_col, v->n_cols);
+    if (!cols) {
+        d->full = true;
+        return false;
+    }
+    for (size_t i = 0; i < v->n_cols; i++) {
+        cols[i] = (struct kl_layout_col){.column_id = v->cols[i].id, .type = v->cols[i].type};
+    }
+    kl_layout_init(&v->layout, v->version, cols, v->n_cols);
+    return true;
+}
+
+static bool decode_version(struct decoder *d, struct kl_table_version *v, const struct kl_table_version *before) {
+    v->version = (uint32_t)decode_number(d, 1, UINT32_MAX);
+    v->created_us = (int64_t)kl_read_le64(&d->r);
+    size_t n = (size_t)decode_number(d, 1, KL_ROW_MAX_COLS);
+    if (d->r.failed || (before && v->version != before->version + 1)) {
+        return false;
+    }
+    v->cols = KL_ARENA_ARRAY(d->arena, struct kl_column, n);
+    if (!v->cols) {
+        d->full = true;
+        return false;
+    }
+    v->n_cols = n;
+    for (size_t i = 0; i < n; i++) {
+        struct kl_column *c = &v->cols[i];
+        if (!decode_column(d, c) || c->id >= d->t->next_column_id || c->ordinal >= d->t->next_ordinal) {
+            return false;
+        }
+        if (i && (c->id <= c[-1].id || c->ordinal <= c[-1].ordinal)) {
+            return false;
+        }
+    }
+    return build_layout(d, v);
+}
+
+/* Ids ascend in both, so one walk over the two finds each current column's place. */
+static bool map_from_current(struct decoder *d, struct kl_table_version *v) {
+    const struct kl_table *t = d->t;
+    v->from_current = kl_arena_alloc(d->arena, t->n_cols * sizeof(*v->from_current));
+    if (!v->from_current) {
+        d->full = true;
+        return false;
+    }
+    size_t old = 0;
+    for (size_t i = 0; i < t->n_cols; i++) {
+        while (old < v->n_cols && v->cols[old].id < t->cols[i].id) {
+            old++;
+        }
+        bool found = old < v->n_cols && v->cols[old].id == t->cols[i].id;
+        v->from_current[i] = found ? (int16_t)old : -1;
+    }
+    return true;
+}
+
+static bool map_primary_key(struct decoder *d) {
+    struct kl_table *t = d->t;
+    uint16_t at[KL_PK_COLS_MAX];
+    unsigned seen = 0;
+    for (size_t i = 0; i < t->n_cols; i++) {
+        unsigned pos = t->cols[i].pk_pos;
+        if (pos == 0) {
+            continue;
+        }
+        if (seen & (1u << (pos - 1))) {
+            return false;
+        }
+        seen |= 1u << (pos - 1);
+        at[pos - 1] = (uint16_t)i;
+        t->n_pk++;
+    }
+    if (seen != (1u << t->n_pk) - 1) {
+        return false;
+    }
+    t->pk = KL_ARENA_ARRAY(d->arena, uint16_t, t->n_pk + 1);
+    if (!t->pk) {
+        d->full = true;
+        return false;
+    }
+    memcpy(t->pk, at, t->n_pk * sizeof(*at));
+    return true;
+}
+
+static bool decode_options(struct decoder *d) {
+    struct kl_table_options *o = &d->t->options;
+    uint8_t access = kl_read_u8(&d->r), flags = kl_read_u8(&d->r);
+    o->access = (enum kl_access)access;
+    o->use_user_storage = flags & 1;
+    o->ttl_seconds = kl_read_le32(&d->r);
+    o->max_buffer = kl_read_le32(&d->r);
+    o->flush_rows = kl_read_le32(&d->r);
+    o->flush_interval_s = kl_read_le32(&d->r);
+    o->deleted_retention_hours = kl_read_le32(&d->r);
+    o->storage_id = decode_text(d, 128);
+    if (flags & 2) {
+        d->t->comment = decode_text(d, KL_CATALOG_RECORD_MAX);
+    }
+    return !d->r.failed && !d->full && access >= KL_ACCESS_PUBLIC && access <= KL_ACCESS_DBA && flags <= 3;
+}
+
+static bool decode_head(struct decoder *d) {
+    struct kl_table *t = d->t;
+    if (kl_read_u8(&d->r) != RECORD_FORMAT) {
+        return false;
+    }
+    uint8_t type = kl_read_u8(&d->r);
+    t->type = (enum kl_table_type)type;
+    t->ns = decode_text(d, 64);
+    t->name = decode_text(d, 64);
+    t->created_us = (int64_t)kl_read_le64(&d->r);
+    t->updated_us = (int64_t)kl_read_le64(&d->r);
+    if (d->r.failed || d->full || type < KL_TABLE_USER || type > KL_TABLE_SYSTEM || !t->ns[0] || !t->name[0] ||
+        !decode_options(d)) {
+        return false;
+    }
+    t->system_ordinal = (uint16_t)decode_number(d, 0, UINT16_MAX - 2);
+    t->next_ordinal = (uint16_t)decode_number(d, 1, UINT16_MAX);
+    t->next_column_id = (uint32_t)decode_number(d, 1, UINT32_MAX);
+    const char *qualified = kl_arena_printf(d->arena, "%s.%s", t->ns, t->name);
+    d->full = d->full || !qualified;
+    t->qualified = kl_slice_str(qualified);
+    return !d->r.failed && !d->full;
+}
+
+static bool decode_table(struct decoder *d) {
+    struct kl_table *t = d->t;
+    if (!decode_head(d)) {
+        return false;
+    }
+    size_t n = (size_t)decode_number(d, 1, KL_TABLE_VERSIONS_MAX);
+    /* A version takes more than ten bytes: a damaged count cannot make us reserve more than the record could fill. */
+    if (d->r.failed || n > (size_t)(d->r.end - d->r.ptr) / 10) {
+        return false;
+    }
+    t->versions = KL_ARENA_ARRAY(d->arena, struct kl_table_version, n);
+    if (!t->versions) {
+        d->full = true;
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        t->n_versions = i + 1;
+        if (!decode_version(d, &t->versions[i], i ? &t->versions[i - 1] : NULL)) {
+            return false;
+        }
+    }
+    const struct kl_table_version *now = &t->versions[n - 1];
+    t->version = now->version;
+    t->cols = now->cols;
+    t->n_cols = now->n_cols;
+    t->layout = &now->layout;
+    for (size_t i = 0; i < n; i++) {
+        if (!map_from_current(d, &t->versions[i])) {
+            return false;
+        }
+    }
+    return map_primary_key(d) && d->r.ptr == d->r.end;
+}
+
+enum kl_rc kl_catalog__table_decode(uint32_t id, struct kl_slice rec, struct kl_table **ret, struct kl_err *err) {
+    struct kl_table *t = kl_xcalloc(1, sizeof(*t));
+    atomic_init(&t->refs, 1);
+    t->id = id;
+    kl_arena_init(&t->arena, TABLE_MEMORY_MAX);
+    struct decoder d = {.t = t, .arena = &t->arena};
+    kl_reader_init(&d.r, rec);
+    if (decode_table(&d)) {
+        *ret = t;
+        return KL_OK;
+    }
+    bool full = d.full;
+    kl_table_unref(t);
+    if (full) {
+        return kl_fail(err, KL_E_TOO_LARGE, "The definition of table %u needs more than %u MiB", id, TABLE_MEMORY_MAX >> 20);
+    }
+    return kl_fail(err, KL_E_CORRUPT, "The catalog record of table %u is damaged", id);
+}
+
+enum kl_rc kl_catalog__table_make(const struct kl_table *spec, struct kl_buf *rec, struct kl_table **ret, struct kl_err *err) {
+    kl_buf_init(rec, KL_CATALOG_RECORD_MAX);
+    kl_catalog__table_encode(rec, spec);
+    if (rec->failed) {
+        kl_buf_deinit(rec);
+        return kl_fail(err, KL_E_TOO_LARGE, "The definition of table %s.%s with all its versions exceeds %u MiB", spec->ns,
+            spec->name, KL_CATALOG_RECORD_MAX >> 20);
+    }
+    enum kl_rc rc = kl_catalog__table_decode(spec->id, kl_buf_view(rec), ret, err);
+    if (rc != KL_OK) {
+        kl_buf_deinit(rec);
+    }
+    return rc;
+}
