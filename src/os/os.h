@@ -62,15 +62,15 @@ void kl_pool_free(struct kl_pool *p);
 /* ---- loop: a libuv loop with a mailbox. Tasks posted to it run on its thread. ---- */
 struct uv_loop_s;
 struct kl_loop;
-struct kl_loop *kl_loop_new(unsigned index);
-void kl_loop_free(struct kl_loop *l);
+struct kl_loop *kl_loop_new(unsigned index); /* NULL when the system has no descriptors left */
+void kl_loop_free(struct kl_loop *l);        /* stops and joins when needed; accepts NULL */
 struct uv_loop_s *kl_loop_uv(struct kl_loop *l); /* only on the loop's thread once it runs */
 unsigned kl_loop_index(struct kl_loop *l);
 void kl_loop_post(struct kl_loop *l, struct kl_task *t); /* always accepted: see above */
 void kl_loop_post_list(struct kl_loop *l, struct kl_task *first, struct kl_task *last, size_t n);
 enum kl_rc kl_loop_start(struct kl_loop *l); /* on a thread of its own */
 void kl_loop_run_here(struct kl_loop *l);    /* or on the caller's, until stopped */
-void kl_loop_stop(struct kl_loop *l);        /* any thread; returns at once */
+void kl_loop_stop(struct kl_loop *l);        /* any thread; returns at once. What was posted before still runs */
 void kl_loop_join(struct kl_loop *l);
 bool kl_loop_is_current(struct kl_loop *l);
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "seeded.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,8 +87,7 @@ static void decimals_match_printf(void **state) {
     static const int64_t edges[] = {
         0, 1, -1, 9, 10, 99, 100, 101, 12345, -99, -100, INT64_MAX, INT64_MIN, 1000000000000};
     for (size_t i = 0; i < KL_LEN(edges) + 2000; i++) {
-        int64_t v =
-            i < KL_LEN(edges) ? edges[i] : (int64_t)(kl_random_u64() >> kl_random_below(64));
+        int64_t v = i < KL_LEN(edges) ? edges[i] : (int64_t)(seeded_u64() >> seeded_below(64));
         char expected[64];
         int n = snprintf(expected, sizeof expected, "%" PRId64 "/%" PRIu64, v, (uint64_t)v);
         struct kl_buf b = {0};
@@ -137,7 +137,7 @@ static void varints_round_trip(void **state) {
         uint64_t v = i == 0   ? 0
                      : i == 1 ? UINT64_MAX
                      : i < 66 ? 1ULL << (i - 2)
-                              : kl_random_u64() >> kl_random_below(64);
+                              : seeded_u64() >> seeded_below(64);
         struct kl_buf b = {0};
         kl_buf_varint(&b, v);
         assert_true(b.len <= 10);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "seeded.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static void increases_when_the_clock_stands_or_steps_back(void **state) {
     int64_t last = -1;
     for (int i = 0; i < 50000; i++) {
         if (i % 1000 == 0) {
-            fake_us += ((int64_t)kl_random_below(2000000) - 1000000);
+            fake_us += ((int64_t)seeded_below(2000000) - 1000000);
         }
         int64_t id = kl_snowflake_next(&g);
         assert_true(id > last);
@@ -61,8 +62,8 @@ static void observed_ids_stay_below(void **state) {
     fake_us = KL_SNOWFLAKE_EPOCH_MS * 1000;
     for (int i = 0; i < 20000; i++) {
         struct kl_snowflake g;
-        kl_snowflake_init(&g, (unsigned)kl_random_below(1024));
-        int64_t seen = (int64_t)(kl_random_u64() >> (2 + kl_random_below(60)));
+        kl_snowflake_init(&g, (unsigned)seeded_below(1024));
+        int64_t seen = (int64_t)(seeded_u64() >> (2 + seeded_below(60)));
         kl_snowflake_observe(&g, seen);
         int64_t next = kl_snowflake_next(&g);
         assert_true(next > seen);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "seeded.h"
 
 #include <float.h>
 #include <locale.h>
@@ -128,11 +129,11 @@ static bool is_json_float(const char *text) {
 
 static void numbers_read_back(void **state) {
     for (int i = 0; i < 200000; i++) {
-        uint64_t bits = kl_random_u64();
+        uint64_t bits = seeded_u64();
         double v;
         memcpy(&v, &bits, sizeof v);
         if (i % 4 == 1) {
-            v = (double)(int64_t)(bits >> kl_random_below(64)) / 100;
+            v = (double)(int64_t)(bits >> seeded_below(64)) / 100;
         } else if (i % 4 == 2) {
             v = (double)(int64_t)bits / 1e6;
         }
@@ -157,7 +158,7 @@ static void numbers_read_back(void **state) {
 /* Fewest digits: what %.15g can say in fewer characters must not come out longer. */
 static void numbers_are_short(void **state) {
     for (int i = 0; i < 20000; i++) {
-        double v = (double)kl_random_below(1000000000) / pow(10, (double)kl_random_below(9));
+        double v = (double)seeded_below(1000000000) / pow(10, (double)seeded_below(9));
         char expected[64];
         snprintf(expected, sizeof expected, "%.15g", v);
         const char *text = print_double(v);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "seeded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,18 +49,15 @@ static void behaves_like_an_array(void **state) {
     enum { KEYS = 500 };
     void *model[KEYS] = {0};
     static char values[1000];
-    uint64_t seed = kl_random_u64();
-    printf("seed %llu\n", (unsigned long long)seed);
-    srand((unsigned)seed);
     struct kl_map m;
     kl_map_init(&m);
     for (int step = 0; step < 200000; step++) {
-        int k = rand() % KEYS;
+        int k = (int)seeded_below(KEYS);
         char text[20];
         struct kl_slice key = kl_slice(text, (size_t)snprintf(text, sizeof text, "key-%d", k));
-        int what = rand() % 10;
+        int what = (int)seeded_below(10);
         if (what < 3) {
-            void *value = &values[rand() % 1000];
+            void *value = &values[(int)seeded_below(1000)];
             assert_ptr_equal(kl_map_put(&m, key, value), model[k]);
             model[k] = value;
         } else if (what < 6) {

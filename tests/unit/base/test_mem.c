@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "seeded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ static void allocations_are_aligned_and_disjoint(void **state) {
     unsigned char *blocks[400];
     size_t sizes[400];
     for (int i = 0; i < 400; i++) {
-        sizes[i] = kl_random_below(i % 40 == 0 ? 100000 : 300);
+        sizes[i] = seeded_below(i % 40 == 0 ? 100000 : 300);
         blocks[i] = kl_arena_alloc(&a, sizes[i]);
         assert_non_null(blocks[i]);
         assert_int_equal((uintptr_t)blocks[i] % 16, 0);
@@ -148,7 +149,8 @@ static void a_loop_with_a_mark_stays_in_the_same_memory(void **state) {
             for (int i = 0; i < 5; i++) {
                 char *p = kl_arena_alloc(&a, sizes[k]);
                 assert_non_null(p);
-                memset(p, round, sizes[k]);
+                memset(p, round, KL_MIN(sizes[k], (size_t)4096));
+                p[sizes[k] - 1] = 1;
                 assert_non_null(kl_arena_alloc(&a, 40));
             }
             kl_arena_rewind(&a, mark);
@@ -184,28 +186,26 @@ static void nested_marks_keep_what_is_below(void **state) {
         unsigned char *data;
         size_t size;
     } stack[64];
-    uint64_t seed = kl_random_u64();
-    printf("seed %llu\n", (unsigned long long)seed);
-    srand((unsigned)seed);
     struct kl_arena a;
     kl_arena_init(&a, 0);
     size_t depth = 0;
     for (int step = 0; step < 20000; step++) {
-        if (depth < KL_LEN(stack) && rand() % 100 < 55) {
+        if (depth < KL_LEN(stack) && (int)seeded_below(100) < 55) {
             struct level *l = &stack[depth];
             static const size_t kinds[] = {30, 700, 5000, 300000};
             l->mark = kl_arena_mark(&a);
-            l->size = (size_t)rand() % kinds[rand() % 100 < 97 ? rand() % 3 : 3];
+            l->size = (size_t)seeded_below(1u << 31) %
+                      kinds[(int)seeded_below(100) < 97 ? (int)seeded_below(3) : 3];
             l->data = kl_arena_alloc(&a, l->size);
             assert_non_null(l->data);
             memset(l->data, (int)depth, l->size);
             depth++;
         } else if (depth > 0) {
-            depth -= 1 + (size_t)rand() % depth;
+            depth -= 1 + (size_t)seeded_below(1u << 31) % depth;
             kl_arena_rewind(&a, stack[depth].mark);
         }
         if (depth > 0) {
-            struct level *l = &stack[(size_t)rand() % depth];
+            struct level *l = &stack[(size_t)seeded_below(1u << 31) % depth];
             assert_true(all_bytes_are(l->data, l->size, (int)(l - stack)));
         }
     }
