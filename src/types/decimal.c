@@ -5,6 +5,7 @@
  * row from disk may hold one), so magnitudes are computed unsigned. */
 #include "types/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define E19 10000000000000000000ULL
@@ -219,7 +220,7 @@ double kl_dec_to_double(__int128 v, int scale) {
         return (double)v / exact[scale]; /* both exact, so one rounding */
     }
     char text[56];
-    size_t n = kl_types__dec_text(v, scale, text);
-    text[n] = 0;
+    size_t n = kl_types__dec_text(v, 0, text); /* no point: strtod's depends on the locale */
+    sprintf(text + n, "e-%d", scale);
     return strtod(text, NULL);
 }

@@ -35,6 +35,8 @@ bool kl_types__int_fits(uint8_t id, int64_t v);
 size_t kl_types__double_text(double d, char *out);
 size_t kl_types__float_text(float f, char *out);
 size_t kl_types__i64_text(int64_t v, char *out);
+/* The first `precision` (at most 17) digits of a >= 0 without trailing zeros: d1.d2d3... times 10^exp. Returns their count. */
+int kl_types__double_digits(double a, int precision, char *digits, int *ret_exp);
 
 /* ---- decimal.c ---- */
 #define KL_DEC_DIGITS 38

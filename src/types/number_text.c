@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define NUMBER_TEXT_MAX 1100 /* every double can be written exactly in this */
+#define EXPONENT_MAX 100000
 
 bool kl_types__int_fits(uint8_t id, int64_t v) {
     switch (id) {
@@ -119,6 +120,28 @@ static bool parse_short(struct kl_slice s, double *ret) {
     return true;
 }
 
+/* 12.5e3 as 125e2: strtod's idea of the point depends on the process's locale. */
+static void without_point(struct kl_slice s, char *out) {
+    int64_t exponent = 0, frac = 0;
+    bool point = false;
+    size_t i = 0, n = 0;
+    for (; i < s.len && s.ptr[i] != 'e' && s.ptr[i] != 'E'; i++) {
+        if (s.ptr[i] == '.') {
+            point = true;
+        } else {
+            out[n++] = s.ptr[i];
+            frac += point;
+        }
+    }
+    bool neg = ++i < s.len && s.ptr[i] == '-';
+    for (; i < s.len; i++) {
+        if (kl_types__is_digit(s.ptr[i])) {
+            exponent = KL_MIN(exponent * 10 + (s.ptr[i] - '0'), EXPONENT_MAX);
+        }
+    }
+    sprintf(out + n, "e%d", (int)((neg ? -exponent : exponent) - frac));
+}
+
 static bool parse_special(struct kl_slice s, double *ret) {
     bool neg = s.len > 0 && s.ptr[0] == '-';
     struct kl_slice word = s.len > 0 && (neg || s.ptr[0] == '+') ? kl_slice_from(s, 1) : s;
@@ -147,9 +170,8 @@ enum kl_rc kl_types__float_parse(uint8_t id, struct kl_slice text, double *ret, 
     if (s.len > NUMBER_TEXT_MAX) {
         return kl_types__bad_range(id, text, err);
     }
-    char copy[NUMBER_TEXT_MAX + 1];
-    memcpy(copy, s.ptr, s.len);
-    copy[s.len] = 0;
+    char copy[NUMBER_TEXT_MAX + 24];
+    without_point(s, copy);
     errno = 0;
     d = id == KL_T_FLOAT ? (double)strtof(copy, NULL) : strtod(copy, NULL);
     if (errno == ERANGE && (d == 0 || isinf(d))) {
@@ -216,33 +238,42 @@ static size_t special_text(double d, char *out) {
     return n;
 }
 
-static bool reads_back(const char *text, double d, bool is_float) {
+static bool reads_back(const char *digits, int n, int exp, double d, bool is_float) {
+    char text[40];
+    sprintf(text, "%.*se%d", n, digits, exp - (n - 1));
     return is_float ? strtof(text, NULL) == (float)d : strtod(text, NULL) == d;
 }
 
-/* Tries precisions from `first` up; every normal number of that many digits is distinct, so the first try that reads
- * back is shortest once its trailing zeros are gone. */
-static size_t shortest(double d, bool is_float, int first, int last, int plain_below, char *out) {
+int kl_types__double_digits(double a, int precision, char *digits, int *ret_exp) {
     char text[40];
-    double a = fabs(d);
-    for (int p = first; p <= last; p++) {
-        snprintf(text, sizeof(text), "%.*e", p - 1, a);
-        if (p == last || reads_back(text, a, is_float)) {
-            break;
-        }
-    }
-    char digits[20];
     int n = 0;
+    snprintf(text, sizeof(text), "%.*e", precision - 1, a);
     const char *t = text;
     for (; *t != 'e'; t++) {
-        if (*t != '.') {
+        if (kl_types__is_digit(*t)) { /* the point is the locale's: skipped by not being a digit */
             digits[n++] = *t;
         }
     }
     while (n > 1 && digits[n - 1] == '0') {
         n--;
     }
-    return layout(signbit(d), digits, n, atoi(t + 1), plain_below, out);
+    *ret_exp = atoi(t + 1);
+    return n;
+}
+
+/* Tries precisions from `first` up; every normal number of that many digits is distinct, so the first try that reads
+ * back is shortest once its trailing zeros are gone. */
+static size_t shortest(double d, bool is_float, int first, int last, int plain_below, char *out) {
+    char digits[40];
+    double a = fabs(d);
+    int n = 0, exp = 0;
+    for (int p = first; p <= last; p++) {
+        n = kl_types__double_digits(a, p, digits, &exp);
+        if (p == last || reads_back(digits, n, exp, a, is_float)) {
+            break;
+        }
+    }
+    return layout(signbit(d), digits, n, exp, plain_below, out);
 }
 
 size_t kl_types__double_text(double d, char *out) {

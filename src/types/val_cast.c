@@ -114,11 +114,12 @@ static enum kl_rc decimal_overflow(const struct job *j) {
 
 /* A double counts with its 15 (FLOAT: 6) sure digits, as in PostgreSQL: 0.1 becomes 0.1. */
 static enum kl_rc float_to_decimal(const struct job *j, struct kl_val *ret) {
-    char text[40];
+    char digits[40], text[64];
     if (!isfinite(j->v->d)) {
         return kl_fail(j->err, KL_E_TYPE, "cannot convert %s to decimal", isnan(j->v->d) ? "NaN" : "infinity");
     }
-    snprintf(text, sizeof(text), "%.*g", j->v->type == KL_T_FLOAT ? 6 : 15, j->v->d);
+    int exp, n = kl_types__double_digits(fabs(j->v->d), j->v->type == KL_T_FLOAT ? 6 : 15, digits, &exp);
+    snprintf(text, sizeof(text), "%s%.*se%d", signbit(j->v->d) ? "-" : "", n, digits, exp - (n - 1));
     __int128 unscaled;
     uint8_t scale;
     int wanted = j->to.precision ? j->to.scale : KL_DEC_SCALE_ANY;
