@@ -1,11 +1,14 @@
-/* A batch: the writer's changes so far, with an index over them, so that it reads the store as if they were committed.
+/* A batch: the writer's changes so far, with an index over them, so that it reads the store as if
+ * they were committed.
  *
- * It wraps RocksDB's indexed write batch in overwrite mode (the newest change of a key counts). Save points are set
- * lazily: kl_batch_save_point only counts, the first write after it sets them underneath. So a command that fails before
- * it wrote anything, the usual case (a duplicate key), rolls back for free; RocksDB's own rollback rebuilds the whole
- * index and costs time in proportion to the batch.
+ * It wraps RocksDB's indexed write batch in overwrite mode (the newest change of a key counts).
+ * Save points are set lazily: kl_batch_save_point only counts, the first write after it sets them
+ * underneath. So a command that fails before it wrote anything, the usual case (a duplicate key),
+ * rolls back for free; RocksDB's own rollback rebuilds the whole index and costs time in proportion
+ * to the batch.
  *
- * Belongs to one thread. Writes cannot fail: a batch is memory, and its size is bounded by the commands let into it. */
+ * Belongs to one thread. Writes cannot fail: a batch is memory, and its size is bounded by the
+ * commands let into it. */
 #include "store/internal.h"
 #include <stdlib.h>
 

@@ -1,21 +1,25 @@
-/* The database: opening and closing RocksDB, commits, point reads, snapshots, range deletion, figures.
+/* The database: opening and closing RocksDB, commits, point reads, snapshots, range deletion,
+ * figures.
  *
- * Durability. A batch becomes one record of the write-ahead log (WAL). A synced commit returns after fdatasync of the log; of
- * several batches only the last write syncs, which makes the whole log up to there durable: one fdatasync a
- * commit, however many batches. (RocksDB syncs every log file that still has unsynced bytes, so this holds when a memtable
- * switch opens a new one in between.)
+ * Durability. A batch becomes one record of the write-ahead log (WAL). A synced commit returns
+ * after fdatasync of the log; of several batches only the last write syncs, which makes the whole
+ * log up to there durable: one fdatasync a commit, however many batches. (RocksDB syncs every log
+ * file that still has unsynced bytes, so this holds when a memtable switch opens a new one in
+ * between.)
  *
- * Recovery reads the log in mode "tolerate corrupted tail records": a record that ends with the file is the torn end of an
- * unfinished write and is dropped; it was never acknowledged. Damage anywhere else refuses to open. The other modes
- * are not for us: "point in time" stops at the first bad record and silently drops every acknowledged write behind
- * it, "skip any" loses some in the middle, "absolute consistency" does not start after an ordinary power cut.
+ * Recovery reads the log in mode "tolerate corrupted tail records": a record that ends with the
+ * file is the torn end of an unfinished write and is dropped; it was never acknowledged. Damage
+ * anywhere else refuses to open. The other modes are not for us: "point in time" stops at the first
+ * bad record and silently drops every acknowledged write behind it, "skip any" loses some in the
+ * middle, "absolute consistency" does not start after an ordinary power cut.
  *
- * Failure. When a commit fails nobody knows what the disk holds (after a failed fsync the kernel may have dropped the pages), so
- * the store refuses all further writes until the process restarts and recovers from the log. Reads go on.
+ * Failure. When a commit fails nobody knows what the disk holds (after a failed fsync the kernel
+ * may have dropped the pages), so the store refuses all further writes until the process restarts
+ * and recovers from the log. Reads go on.
  *
- * Memory. Three column families share one block cache and one write buffer budget. Index and filter blocks live in the
- * cache too, in partitions of 4 KiB, so that a large database does not grow the process. Nothing is allocated before it
- * is needed.
+ * Memory. Three column families share one block cache and one write buffer budget. Index and filter
+ * blocks live in the cache too, in partitions of 4 KiB, so that a large database does not grow the
+ * process. Nothing is allocated before it is needed.
  *
  * Every function may be called from any thread. */
 #include "store/internal.h"
@@ -59,38 +63,39 @@ enum kl_rc kl_store__error(char *rocks_error, const char *doing, struct kl_err *
 
 /* ---- opening and closing ---- */
 
-static rocksdb_block_based_table_options_t *table_options(const struct family *f,
-    rocksdb_cache_t *cache) {
+static rocksdb_block_based_table_options_t *table_options(
+    const struct family *f, rocksdb_cache_t *cache) {
     rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(t, cache);
     rocksdb_block_based_options_set_block_size(t, f->block_bytes);
     rocksdb_block_based_options_set_format_version(t, 5);
-    rocksdb_block_based_options_set_filter_policy(t,
-        rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY));
+    rocksdb_block_based_options_set_filter_policy(
+        t, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY));
     rocksdb_block_based_options_set_whole_key_filtering(t, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
-    rocksdb_block_based_options_set_index_type(t,
-        rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_index_type(
+        t, rocksdb_block_based_table_index_type_two_level_index_search);
     rocksdb_block_based_options_set_partition_filters(t, 1);
     rocksdb_block_based_options_set_metadata_block_size(t, 4096);
     rocksdb_block_based_options_set_pin_top_level_index_and_filter(t, 1);
     if (f->hash_index) {
-        rocksdb_block_based_options_set_data_block_index_type(t,
-            rocksdb_block_based_table_data_block_index_type_binary_search_and_hash);
+        rocksdb_block_based_options_set_data_block_index_type(
+            t, rocksdb_block_based_table_data_block_index_type_binary_search_and_hash);
         rocksdb_block_based_options_set_data_block_hash_ratio(t, 0.75);
     }
     return t;
 }
 
-static rocksdb_options_t *family_options(const struct family *f, rocksdb_cache_t *cache,
-    size_t write_buffer) {
+static rocksdb_options_t *family_options(
+    const struct family *f, rocksdb_cache_t *cache, size_t write_buffer) {
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_block_based_table_options_t *t = table_options(f, cache);
     rocksdb_options_set_block_based_table_factory(o, t);
     rocksdb_block_based_options_destroy(t);
-    /* A family may not fill the shared budget alone while its older buffers are still being written out. */
+    /* A family may not fill the shared budget alone while its older buffers are still being written
+     * out. */
     rocksdb_options_set_write_buffer_size(o, KL_MAX(write_buffer / 4, MIN_WRITE_BUFFER_BYTES / 2));
     rocksdb_options_set_max_write_buffer_number(o, 3);
     rocksdb_options_set_arena_block_size(o, 64 << 10);
@@ -112,8 +117,8 @@ static rocksdb_options_t *db_options(const struct kl_store_options *options, siz
     rocksdb_options_set_db_write_buffer_size(o, write_buffer);
     /* A family that is rarely written would otherwise keep every log file since its last flush. */
     rocksdb_options_set_max_total_wal_size(o, 2 * write_buffer);
-    rocksdb_options_set_max_open_files(o,
-        options->max_open_files ? options->max_open_files : DEFAULT_OPEN_FILES);
+    rocksdb_options_set_max_open_files(
+        o, options->max_open_files ? options->max_open_files : DEFAULT_OPEN_FILES);
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_table_cache_numshardbits(o, 4);
     rocksdb_options_set_max_background_jobs(o, jobs);
@@ -140,8 +145,8 @@ static rocksdb_cache_t *make_cache(size_t bytes) {
     return cache;
 }
 
-static enum kl_rc open_families(struct kl_store *s, const struct kl_store_options *options,
-    struct kl_err *err) {
+static enum kl_rc open_families(
+    struct kl_store *s, const struct kl_store_options *options, struct kl_err *err) {
     size_t write_buffer =
         options->write_buffer_bytes ? options->write_buffer_bytes : DEFAULT_WRITE_BUFFER_BYTES;
     write_buffer = KL_MAX(write_buffer, MIN_WRITE_BUFFER_BYTES);
@@ -165,15 +170,21 @@ static enum kl_rc open_families(struct kl_store *s, const struct kl_store_option
     rocksdb_options_destroy(db);
     if (error) {
         s->db = NULL;
-        return kl_store__error(error, "cannot open the store", err);
+        enum kl_rc rc = kl_store__error(error, "cannot open the store", err);
+        if (rc == KL_E_CORRUPT) {
+            kl_err_hint(err,
+                "A file in %.120s is damaged. Nothing was changed; restore it or a backup.",
+                s->path);
+        }
+        return rc;
     }
     memcpy(s->cf, handles, sizeof(s->cf));
     s->cf_default = handles[KL_CF_COUNT];
     return KL_OK;
 }
 
-enum kl_rc kl_store_open(const struct kl_store_options *options, struct kl_store **ret,
-    struct kl_err *err) {
+enum kl_rc kl_store_open(
+    const struct kl_store_options *options, struct kl_store **ret, struct kl_err *err) {
     KL_TRY(kl_dir_make(options->path, 0700, err));
     struct kl_store *s = kl_xcalloc(1, sizeof(*s));
     s->path = kl_xstrdup(options->path);
@@ -194,7 +205,8 @@ enum kl_rc kl_store_open(const struct kl_store_options *options, struct kl_store
 
 static void close_db(struct kl_store *s) {
     if (!kl_store_failed(s)) {
-        /* Unsynced commits survive a clean stop followed by a power cut. Nobody is left to tell about an error. */
+        /* Unsynced commits survive a clean stop followed by a power cut. Nobody is left to tell
+         * about an error. */
         char *error = NULL;
         rocksdb_flush_wal(s->db, 1, &error);
         rocksdb_free(error);
@@ -245,8 +257,8 @@ void kl_snapshot_release(struct kl_store *s, struct kl_snapshot *snap) {
 enum kl_rc kl_store_get(struct kl_store *s, struct kl_snapshot *snap, enum kl_cf cf,
     struct kl_slice key, struct kl_pinned *ret, struct kl_err *err) {
     char *error = NULL;
-    rocksdb_pinnableslice_t *pin = rocksdb_get_pinned_cf(s->db,
-        snap ? snap->read : s->read_latest, s->cf[cf], key.ptr, key.len, &error);
+    rocksdb_pinnableslice_t *pin = rocksdb_get_pinned_cf(
+        s->db, snap ? snap->read : s->read_latest, s->cf[cf], key.ptr, key.len, &error);
     if (error) {
         return kl_store__error(error, "cannot read from the store", err);
     }
@@ -273,20 +285,21 @@ bool kl_store_failed(struct kl_store *s) {
 
 static enum kl_rc refuse_if_failed(struct kl_store *s, struct kl_err *err) {
     if (kl_store_failed(s)) {
-        return kl_fail(err, KL_E_IO, "the store takes no writes after a failed one; restart the server");
+        return kl_fail(
+            err, KL_E_IO, "the store takes no writes after a failed one; restart the server");
     }
     return KL_OK;
 }
 
 static enum kl_rc write_one(struct kl_store *s, struct kl_batch *b, bool sync, struct kl_err *err) {
     char *error = NULL;
-    rocksdb_write_writebatch_wi(s->db, sync ? s->write_synced : s->write_unsynced, kl_batch__wi(b),
-        &error);
+    rocksdb_write_writebatch_wi(
+        s->db, sync ? s->write_synced : s->write_unsynced, kl_batch__wi(b), &error);
     return error ? kl_store__error(error, "cannot commit", err) : KL_OK;
 }
 
-static enum kl_rc commit(struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync,
-    struct kl_err *err) {
+static enum kl_rc commit(
+    struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err) {
     size_t dirty = 0, done = 0;
     for (size_t i = 0; i < n; i++) {
         dirty += kl_batch_count(batches[i]) > 0;
@@ -306,8 +319,8 @@ static enum kl_rc commit(struct kl_store *s, struct kl_batch *const *batches, si
     return KL_OK;
 }
 
-enum kl_rc kl_store_commit(struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync,
-    struct kl_err *err) {
+enum kl_rc kl_store_commit(
+    struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err) {
     KL_TRY(refuse_if_failed(s, err));
     enum kl_rc rc = commit(s, batches, n, sync, err);
     if (rc != KL_OK) {
@@ -324,8 +337,8 @@ enum kl_rc kl_store_delete_range(struct kl_store *s, enum kl_cf cf, struct kl_sl
     if (kl_fault("store.commit")) {
         kl_fail(err, KL_E_IO, "cannot delete a range: fault point");
     } else {
-        rocksdb_delete_range_cf(s->db, s->write_synced, s->cf[cf], from.ptr, from.len, to.ptr,
-            to.len, &error);
+        rocksdb_delete_range_cf(
+            s->db, s->write_synced, s->cf[cf], from.ptr, from.len, to.ptr, to.len, &error);
         if (!error) {
             return KL_OK;
         }

@@ -1,4 +1,5 @@
-/* What the files of this folder share: the store's insides and the translation of RocksDB's errors. */
+/* What the files of this folder share: the store's insides and the translation of RocksDB's
+ * errors. */
 #ifndef KL_STORE_INTERNAL_H
 #define KL_STORE_INTERNAL_H
 
@@ -28,8 +29,8 @@ struct kl_snapshot {
 enum kl_rc kl_store__error(char *rocks_error, const char *doing, struct kl_err *err);
 
 /* base of kl_iter_new and kl_batch_iter; `overlay` is NULL or the batch to lay over the store. */
-struct kl_iter *kl_iter__new(struct kl_store *s, const struct kl_iter_options *options,
-    rocksdb_writebatch_wi_t *overlay);
+struct kl_iter *kl_iter__new(
+    struct kl_store *s, const struct kl_iter_options *options, rocksdb_writebatch_wi_t *overlay);
 
 /* The batch underneath, for the commit. */
 rocksdb_writebatch_wi_t *kl_batch__wi(struct kl_batch *b);

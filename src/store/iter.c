@@ -1,9 +1,11 @@
-/* Iterators over the keys that start with a prefix, over the store alone or over a batch laid on the store.
+/* Iterators over the keys that start with a prefix, over the store alone or over a batch laid on
+ * the store.
  *
- * Over the store RocksDB keeps to the prefix by itself: the bounds [prefix, next prefix) are part of the read options, so
- * a scan compares nothing per step and never touches blocks outside. Over a batch the bounds hold for the store's
- * half only; the batch's own keys of other prefixes would show through, so there every position is also checked
- * against the prefix. Keys come in order, hence the first one outside ends the iteration.
+ * Over the store RocksDB keeps to the prefix by itself: the bounds [prefix, next prefix) are part
+ * of the read options, so a scan compares nothing per step and never touches blocks outside. Over a
+ * batch the bounds hold for the store's half only; the batch's own keys of other prefixes would
+ * show through, so there every position is also checked against the prefix. Keys come in order,
+ * hence the first one outside ends the iteration.
  *
  * An iterator belongs to one thread. */
 #include "store/internal.h"
@@ -17,8 +19,8 @@ struct kl_iter {
     struct kl_key prefix, upper; /* the read options point into them */
 };
 
-struct kl_iter *kl_iter__new(struct kl_store *s, const struct kl_iter_options *options,
-    rocksdb_writebatch_wi_t *overlay) {
+struct kl_iter *kl_iter__new(
+    struct kl_store *s, const struct kl_iter_options *options, rocksdb_writebatch_wi_t *overlay) {
     struct kl_iter *it = kl_xcalloc(1, sizeof(*it));
     KL_ASSERT(options->prefix.len <= sizeof(it->prefix.data));
     if (options->prefix.len > 0) {
@@ -31,7 +33,8 @@ struct kl_iter *kl_iter__new(struct kl_store *s, const struct kl_iter_options *o
 
     it->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_total_order_seek(it->read, 1);
-    /* Files that only this iterator kept alive are removed by a background job, not by the thread that frees it. */
+    /* Files that only this iterator kept alive are removed by a background job, not by the thread
+     * that frees it. */
     rocksdb_readoptions_set_background_purge_on_iterator_cleanup(it->read, 1);
     rocksdb_readoptions_set_iterate_lower_bound(it->read, it->prefix.data, it->prefix.len);
     if (it->has_upper) {
@@ -43,8 +46,8 @@ struct kl_iter *kl_iter__new(struct kl_store *s, const struct kl_iter_options *o
     it->it = rocksdb_create_iterator_cf(s->db, it->read, s->cf[options->cf]);
     if (overlay) {
         /* Takes over the iterator given to it: only the new one is destroyed. */
-        it->it = rocksdb_writebatch_wi_create_iterator_with_base_cf(overlay, it->it,
-            s->cf[options->cf]);
+        it->it =
+            rocksdb_writebatch_wi_create_iterator_with_base_cf(overlay, it->it, s->cf[options->cf]);
     }
     return it;
 }
@@ -79,8 +82,7 @@ void kl_iter_seek_last(struct kl_iter *it) {
     }
     /* "To last" of the batch's half knows no bound. */
     rocksdb_iter_seek_for_prev(it->it, it->upper.data, it->upper.len);
-    if (rocksdb_iter_valid(it->it) &&
-        kl_slice_eq(kl_iter_key(it), kl_key_view(&it->upper))) {
+    if (rocksdb_iter_valid(it->it) && kl_slice_eq(kl_iter_key(it), kl_key_view(&it->upper))) {
         rocksdb_iter_prev(it->it);
     }
 }

@@ -8,11 +8,11 @@
  *   4 + n       4      table id, big-endian
  *   8 + n       ...    row: _seq, 8 bytes big-endian | pk: encoded primary key
  *
- * The length in front of the user id keeps scopes apart: no scope is a prefix of another one. _seq is never negative, so
- * its big-endian bytes sort as it does.
+ * The length in front of the user id keeps scopes apart: no scope is a prefix of another one. _seq
+ * is never negative, so its big-endian bytes sort as it does.
  *
- * Pure functions, any thread. A scope that breaks its limits is a programmer error; key bytes that come back from the
- * store are checked. */
+ * Pure functions, any thread. A scope that breaks its limits is a programmer error; key bytes that
+ * come back from the store are checked. */
 #include "store/store.h"
 #include <endian.h>
 
@@ -79,7 +79,8 @@ enum kl_rc kl_key_parse(struct kl_slice key, struct kl_scope *ret_scope, uint32_
 }
 
 bool kl_key_next_prefix(struct kl_key *k) {
-    /* Trailing 0xff bytes cannot be counted up: what follows them is the next value of the byte before. */
+    /* Trailing 0xff bytes cannot be counted up: what follows them is the next value of the byte
+     * before. */
     uint16_t len = k->len;
     while (len > 0 && (uint8_t)k->data[len - 1] == 0xff) {
         len--;

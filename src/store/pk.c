@@ -3,14 +3,17 @@
  *   BOOLEAN                            1 byte, 0 or 1
  *   SMALLINT | INT DATE                2 | 4 bytes big-endian, sign bit flipped
  *   BIGINT TIMESTAMP DATETIME TIME     8 bytes big-endian, sign bit flipped
- *   FLOAT | DOUBLE                     4 | 8 bytes big-endian IEEE bits; sign bit flipped when positive, all bits when negative
- *   DECIMAL                            16 bytes big-endian unscaled value, sign bit flipped (a column has one scale)
+ *   FLOAT | DOUBLE                     4 | 8 bytes big-endian IEEE bits; sign bit flipped when
+ *                                      positive, all bits when negative
+ *   DECIMAL                            16 bytes big-endian unscaled value, sign bit flipped (a
+ *                                      column has one scale)
  *   UUID                               its 16 bytes
  *   TEXT BYTES                         0x00 written as 0x00 0xff, then 0x00 0x00
  *
- * Parts of a composite key follow each other. Every part is either of fixed size or closed by a terminator that sorts below
- * any content, so an earlier part decides before a later one is looked at, and no encoded part is a prefix of another.
- * Values that are equal have equal bytes: -0 is written as 0 and every NaN as one NaN, which is above all else.
+ * Parts of a composite key follow each other. Every part is either of fixed size or closed by a
+ * terminator that sorts below any content, so an earlier part decides before a later one is looked
+ * at, and no encoded part is a prefix of another. Values that are equal have equal bytes: -0 is
+ * written as 0 and every NaN as one NaN, which is above all else.
  *
  * Pure functions, any thread. */
 #include "store/store.h"
@@ -116,8 +119,8 @@ static enum kl_rc too_long(struct kl_err *err) {
     return kl_fail(err, KL_E_TOO_LARGE, "primary key is too long: at most %d bytes", KL_PK_MAX);
 }
 
-static enum kl_rc encode_values(const struct kl_val *vals, size_t n, struct kl_buf *out,
-    struct kl_err *err) {
+static enum kl_rc encode_values(
+    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
     size_t start = out->len;
     for (size_t i = 0; i < n; i++) {
         KL_ASSERT(!vals[i].null);
@@ -144,8 +147,8 @@ static enum kl_rc encode_values(const struct kl_val *vals, size_t n, struct kl_b
     return KL_OK;
 }
 
-enum kl_rc kl_pk_encode(const struct kl_val *vals, size_t n, struct kl_buf *out,
-    struct kl_err *err) {
+enum kl_rc kl_pk_encode(
+    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
     size_t start = out->len;
     enum kl_rc rc = encode_values(vals, n, out, err);
     if (rc != KL_OK) {

@@ -1,15 +1,17 @@
-/* The row codec. The format (version 1) is specified at the top of store.h; this file is its only reader and writer.
+/* The row codec. The format (version 1) is specified at the top of store.h; this file is its only
+ * reader and writer.
  *
- * Reading is split so that the cost is paid where it is needed: kl_row_head looks at the first bytes to find the schema version,
- * kl_row_open checks the whole shape against that version's layout, and kl_row_get then reads one column by its place without
- * any check.
+ * Reading is split so that the cost is paid where it is needed: kl_row_head looks at the first
+ * bytes to find the schema version, kl_row_open checks the whole shape against that version's
+ * layout, and kl_row_get then reads one column by its place without any check.
  *
- * Invariant of an open view: `fixed` has layout->fixed_size bytes, `var_ends` 4 * layout->n_var, the ends do not decrease and the
- * last one is var_len. So whatever the bytes say, kl_row_get stays inside the row. Nothing is aligned: every load goes
- * through memcpy, and an EMBEDDING is handed out as bytes that its reader must copy before it uses them as floats.
+ * Invariant of an open view: `fixed` has layout->fixed_size bytes, `var_ends` 4 * layout->n_var,
+ * the ends do not decrease and the last one is var_len. So whatever the bytes say, kl_row_get stays
+ * inside the row. Nothing is aligned: every load goes through memcpy, and an EMBEDDING is handed
+ * out as bytes that its reader must copy before it uses them as floats.
  *
- * Pure functions, any thread. Values that are not of their column's type are a programmer error; row bytes are not
- * trusted. */
+ * Pure functions, any thread. Values that are not of their column's type are a programmer error;
+ * row bytes are not trusted. */
 #include "store/store.h"
 #include <endian.h>
 #include <stdlib.h>
@@ -57,8 +59,8 @@ static bool is_variable(uint8_t type) {
     return type == KL_T_TEXT || type == KL_T_JSON || type == KL_T_BYTES || type == KL_T_FILE;
 }
 
-void kl_layout_init(struct kl_layout *l, uint32_t schema_version, const struct kl_layout_col *cols,
-    size_t n) {
+void kl_layout_init(
+    struct kl_layout *l, uint32_t schema_version, const struct kl_layout_col *cols, size_t n) {
     KL_ASSERT(n <= KL_ROW_MAX_COLS);
     *l = (struct kl_layout){
         .schema_version = schema_version,
@@ -89,7 +91,8 @@ static void put_head(struct kl_buf *out, const struct kl_row_head *head) {
     KL_ASSERT(head->prev_seq >= 0 && head->prev_seq <= head->seq);
     bool lineage = head->origin_seq != head->seq || head->prev_seq != 0;
     kl_buf_u8(out, ROW_FORMAT);
-    kl_buf_u8(out, (uint8_t)((head->tombstone ? FLAG_TOMBSTONE : 0) | (lineage ? FLAG_LINEAGE : 0)));
+    kl_buf_u8(
+        out, (uint8_t)((head->tombstone ? FLAG_TOMBSTONE : 0) | (lineage ? FLAG_LINEAGE : 0)));
     kl_buf_varint(out, head->schema_version);
     if (lineage) {
         kl_buf_varint(out, (uint64_t)(head->seq - head->origin_seq));
@@ -277,8 +280,8 @@ static bool ends_are_sound(const struct kl_row_view *v) {
     return last == v->var_len;
 }
 
-enum kl_rc kl_row_open(const struct kl_layout *l, struct kl_slice row, int64_t seq,
-    struct kl_row_view *ret) {
+enum kl_rc kl_row_open(
+    const struct kl_layout *l, struct kl_slice row, int64_t seq, struct kl_row_view *ret) {
     if (row.len > KL_ROW_MAX_BYTES) {
         return KL_E_CORRUPT;
     }
@@ -374,8 +377,8 @@ void kl_row_get(const struct kl_row_view *v, unsigned index, struct kl_val *ret)
 
 /* ---- tombstones ---- */
 
-enum kl_rc kl_row_to_tombstone(struct kl_slice row, const struct kl_row_head *old_head, int64_t seq,
-    struct kl_buf *out) {
+enum kl_rc kl_row_to_tombstone(
+    struct kl_slice row, const struct kl_row_head *old_head, int64_t seq, struct kl_buf *out) {
     struct kl_reader r;
     kl_reader_init(&r, row);
     struct kl_row_head stored;

@@ -1,4 +1,5 @@
-/* What the tests of the store share: a printed seed, random values of every column type, a fresh folder. */
+/* What the tests of the store share: a printed seed, random values of every column type, a fresh
+ * folder. */
 #ifndef STORE_TEST_H
 #define STORE_TEST_H
 
@@ -79,7 +80,8 @@ static inline struct kl_val random_value(struct kl_type t, struct kl_arena *a, s
     case KL_T_DOUBLE:
         return kl_val_double(random_double());
     case KL_T_DECIMAL:
-        return kl_val_decimal((__int128)random_i64() * (int64_t)(1ull << below(50)) + random_i64(), t.scale);
+        return kl_val_decimal(
+            (__int128)random_i64() * (int64_t)(1ull << below(50)) + random_i64(), t.scale);
     case KL_T_UUID:
     case KL_T_EMBEDDING: {
         uint32_t n = t.id == KL_T_UUID ? 16 : 4u * t.dim;

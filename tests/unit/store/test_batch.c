@@ -1,12 +1,14 @@
-/* Batches against a model: random writes, save points, rollbacks and commits; every read and iteration through the batch must
- * equal the model, and the store must not change before the commit. */
+/* Batches against a model: random writes, save points, rollbacks and commits; every read and
+ * iteration through the batch must equal the model, and the store must not change before the
+ * commit. */
 #include "store_test.h"
 
 #define KEYS 64
 #define CFS 2
 #define DEPTH 4
 
-/* A value is a number; 0 is absent. Key i of a family is two letters, so that prefixes hold several. */
+/* A value is a number; 0 is absent. Key i of a family is two letters, so that prefixes hold
+ * several. */
 struct model {
     uint32_t value[CFS][KEYS];
 };
@@ -94,7 +96,8 @@ static void check_walk(bool through_batch) {
     if (group < 4) {
         options.prefix = kl_slice(key_of((unsigned)low).ptr, 1);
     }
-    struct kl_iter *it = through_batch ? kl_batch_iter(batch, &options) : kl_iter_new(store, &options);
+    struct kl_iter *it =
+        through_batch ? kl_batch_iter(batch, &options) : kl_iter_new(store, &options);
     int at = -1;
     for (int step = 0; step < 40; step++) {
         int to = (int)below(KEYS);

@@ -20,7 +20,8 @@ static void test_bytes_are_as_documented(void **state) {
 static void test_round_trip(void **state) {
     for (int i = 0; i < 20000; i++) {
         char user[KL_USER_ID_MAX], pk[KL_PK_MAX];
-        size_t user_len = below(KL_USER_ID_MAX + 1), pk_len = below(5) ? below(40) : below(KL_PK_MAX + 1);
+        size_t user_len = below(KL_USER_ID_MAX + 1),
+               pk_len = below(5) ? below(40) : below(KL_PK_MAX + 1);
         for (size_t j = 0; j < user_len; j++) {
             user[j] = (char)rnd();
         }

@@ -1,11 +1,22 @@
-/* Primary key encoding: byte order is value order for every key type and for composites, equal values have equal bytes. */
+/* Primary key encoding: byte order is value order for every key type and for composites, equal
+ * values have equal bytes. */
 #include "store_test.h"
 
 static const struct kl_type key_types[] = {
-    {.id = KL_T_BOOLEAN}, {.id = KL_T_SMALLINT}, {.id = KL_T_INT}, {.id = KL_T_BIGINT},
-    {.id = KL_T_DATE}, {.id = KL_T_TIMESTAMP}, {.id = KL_T_DATETIME}, {.id = KL_T_TIME},
-    {.id = KL_T_FLOAT}, {.id = KL_T_DOUBLE}, {.id = KL_T_DECIMAL, .precision = 38, .scale = 4},
-    {.id = KL_T_UUID}, {.id = KL_T_TEXT}, {.id = KL_T_BYTES},
+    {.id = KL_T_BOOLEAN},
+    {.id = KL_T_SMALLINT},
+    {.id = KL_T_INT},
+    {.id = KL_T_BIGINT},
+    {.id = KL_T_DATE},
+    {.id = KL_T_TIMESTAMP},
+    {.id = KL_T_DATETIME},
+    {.id = KL_T_TIME},
+    {.id = KL_T_FLOAT},
+    {.id = KL_T_DOUBLE},
+    {.id = KL_T_DECIMAL, .precision = 38, .scale = 4},
+    {.id = KL_T_UUID},
+    {.id = KL_T_TEXT},
+    {.id = KL_T_BYTES},
 };
 
 static int sign(int v) {
@@ -62,8 +73,9 @@ static void test_order_of_each_type(void **state) {
             struct kl_val a = random_value(key_types[t], &arena, 6);
             struct kl_val b = below(10) ? random_value(key_types[t], &arena, 6) : a;
             int got = sign(kl_slice_cmp(encode(&a, 1, &x), encode(&b, 1, &y)));
-            if (got != compare(&a, &b)) {
-                fail_msg("type %d: bytes say %d, values %d", a.type, got, compare(&a, &b));
+            if (got != compare(&a, &b) || got != sign(kl_val_cmp(&a, &b))) {
+                fail_msg("type %d: bytes say %d, values %d, kl_val_cmp %d", a.type, got,
+                    compare(&a, &b), kl_val_cmp(&a, &b));
             }
         }
     }
@@ -114,7 +126,10 @@ static void test_bytes_are_as_documented(void **state) {
     expect_bytes((struct kl_val){.type = KL_T_FLOAT, .d = -NAN}, "\xff\xc0\0\0", 4);
     expect_bytes(kl_val_decimal(-1, 2),
         "\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16);
-    expect_bytes(kl_val_text(KL_S("a\0b")), "a\0\xff" "b\0\0", 6);
+    expect_bytes(kl_val_text(KL_S("a\0b")),
+        "a\0\xff"
+        "b\0\0",
+        6);
     expect_bytes(kl_val_text(KL_SLICE_NONE), "\0\0", 2);
 }
 

@@ -1,12 +1,25 @@
-/* The row codec: round trips over all types, the documented bytes, lineage, tombstones, and bytes that lie. */
+/* The row codec: round trips over all types, the documented bytes, lineage, tombstones, and bytes
+ * that lie. */
 #include "store_test.h"
 
 static const struct kl_type column_types[] = {
-    {.id = KL_T_BOOLEAN}, {.id = KL_T_INT}, {.id = KL_T_BIGINT}, {.id = KL_T_DOUBLE},
-    {.id = KL_T_FLOAT}, {.id = KL_T_TEXT}, {.id = KL_T_TIMESTAMP}, {.id = KL_T_DATE},
-    {.id = KL_T_DATETIME}, {.id = KL_T_TIME}, {.id = KL_T_JSON}, {.id = KL_T_BYTES},
-    {.id = KL_T_EMBEDDING, .dim = 3}, {.id = KL_T_UUID},
-    {.id = KL_T_DECIMAL, .precision = 38, .scale = 5}, {.id = KL_T_SMALLINT}, {.id = KL_T_FILE},
+    {.id = KL_T_BOOLEAN},
+    {.id = KL_T_INT},
+    {.id = KL_T_BIGINT},
+    {.id = KL_T_DOUBLE},
+    {.id = KL_T_FLOAT},
+    {.id = KL_T_TEXT},
+    {.id = KL_T_TIMESTAMP},
+    {.id = KL_T_DATE},
+    {.id = KL_T_DATETIME},
+    {.id = KL_T_TIME},
+    {.id = KL_T_JSON},
+    {.id = KL_T_BYTES},
+    {.id = KL_T_EMBEDDING, .dim = 3},
+    {.id = KL_T_UUID},
+    {.id = KL_T_DECIMAL, .precision = 38, .scale = 5},
+    {.id = KL_T_SMALLINT},
+    {.id = KL_T_FILE},
 };
 #define MAX_COLS 40
 
@@ -127,7 +140,8 @@ static void test_tombstone_keeps_values_and_lineage(void **state) {
             struct kl_row_view view;
             assert_ok(rc);
             assert_ok(kl_row_open(&s.layout, kl_buf_view(&dead), seq, &view));
-            struct kl_row_head want = {s.head.schema_version, true, seq, s.head.origin_seq, s.head.seq};
+            struct kl_row_head want = {
+                s.head.schema_version, true, seq, s.head.origin_seq, s.head.seq};
             assert_same_head(&view.head, &want);
             for (unsigned c = 0; c < s.layout.n_cols; c++) {
                 struct kl_val got;
@@ -143,23 +157,33 @@ static void test_tombstone_keeps_values_and_lineage(void **state) {
 /* These bytes are on disk: a change here is a change of format. */
 static void test_bytes_are_as_documented(void **state) {
     const struct kl_layout_col cols[] = {
-        {1, KL_TYPE(TEXT)}, {2, KL_TYPE(INT)}, {4, KL_TYPE(BYTES)}, {5, KL_TYPE(BOOLEAN)},
-        {6, KL_TYPE(SMALLINT)}, {9, KL_TYPE(JSON)},
+        {1, KL_TYPE(TEXT)},
+        {2, KL_TYPE(INT)},
+        {4, KL_TYPE(BYTES)},
+        {5, KL_TYPE(BOOLEAN)},
+        {6, KL_TYPE(SMALLINT)},
+        {9, KL_TYPE(JSON)},
     };
     struct kl_layout l;
     kl_layout_init(&l, 300, cols, KL_LEN(cols));
     assert_int_equal(l.fixed_size, 7);
     assert_int_equal(l.n_var, 3);
-    struct kl_val vals[] = {kl_val_text(KL_S("hi")), kl_val_int(KL_T_INT, -2), kl_val_null(KL_T_BYTES),
-        kl_val_bool(true), kl_val_null(KL_T_SMALLINT), kl_val_str(KL_T_JSON, KL_S("{}"))};
-    struct kl_row_head head = {.schema_version = 300, .seq = 1000, .origin_seq = 990, .prev_seq = 999};
+    struct kl_val vals[] = {kl_val_text(KL_S("hi")), kl_val_int(KL_T_INT, -2),
+        kl_val_null(KL_T_BYTES), kl_val_bool(true), kl_val_null(KL_T_SMALLINT),
+        kl_val_str(KL_T_JSON, KL_S("{}"))};
+    struct kl_row_head head = {
+        .schema_version = 300, .seq = 1000, .origin_seq = 990, .prev_seq = 999};
     struct kl_buf buf = {0};
     assert_ok(kl_row_encode(&l, &head, vals, &buf, NULL));
     static const char want[] = "\1\2\xac\2" /* format, flags, version 300 */
                                "\x0a\1"     /* lineage */
                                "\x14"       /* columns 2 and 4 are NULL */
-                               "\xfe\xff\xff\xff" "\1" "\0\0"
-                               "\2\0\0\0" "\2\0\0\0" "\4\0\0\0"
+                               "\xfe\xff\xff\xff"
+                               "\1"
+                               "\0\0"
+                               "\2\0\0\0"
+                               "\2\0\0\0"
+                               "\4\0\0\0"
                                "hi{}";
     assert_int_equal(buf.len, sizeof(want) - 1);
     assert_memory_equal(buf.data, want, buf.len);
@@ -201,14 +225,15 @@ static void test_damaged_bytes(void **state) {
             char *cut = malloc(n + 1);
             memcpy(cut, row.ptr, n);
             struct kl_row_view view;
-            assert_int_equal(kl_row_open(&s.layout, kl_slice(cut, n), s.head.seq, &view), KL_E_CORRUPT);
+            assert_int_equal(
+                kl_row_open(&s.layout, kl_slice(cut, n), s.head.seq, &view), KL_E_CORRUPT);
             free(cut);
         }
         memcpy(copy, row.ptr, row.len);
         copy[row.len] = 0;
         struct kl_row_view view;
-        assert_int_equal(kl_row_open(&s.layout, kl_slice(copy, row.len + 1), s.head.seq, &view),
-            KL_E_CORRUPT);
+        assert_int_equal(
+            kl_row_open(&s.layout, kl_slice(copy, row.len + 1), s.head.seq, &view), KL_E_CORRUPT);
         for (int flip = 0; flip < 20; flip++) {
             memcpy(copy, row.ptr, row.len);
             for (uint64_t k = 0; k <= below(3); k++) {

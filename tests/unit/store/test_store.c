@@ -1,4 +1,5 @@
-/* The database: commits and reopening, point reads, snapshots, iterators over the store, range deletion, failures. */
+/* The database: commits and reopening, point reads, snapshots, iterators over the store, range
+ * deletion, failures. */
 #include "store_test.h"
 
 static const char *folder;
@@ -103,15 +104,17 @@ static void test_snapshot_stays(void **state) {
 }
 
 static void test_iterator_keeps_to_its_prefix(void **state) {
-    static const char *keys[] = {"a", "b", "b1", "b2", "b\xff", "b\xff\xff", "c", "\xff", "\xff\x01"};
+    static const char *keys[] = {
+        "a", "b", "b1", "b2", "b\xff", "b\xff\xff", "c", "\xff", "\xff\x01"};
     for (size_t i = 0; i < KL_LEN(keys); i++) {
         put(KL_CF_PK, keys[i], keys[i]);
     }
     static const struct {
         const char *prefix, *first, *last;
         int count;
-    } cases[] = {{"b", "b", "b\xff\xff", 5}, {"b\xff", "b\xff", "b\xff\xff", 2}, {"", "a", "\xff\x01", 9},
-        {"\xff", "\xff", "\xff\x01", 2}, {"bb", NULL, NULL, 0}, {"z", NULL, NULL, 0}, {"b2", "b2", "b2", 1}};
+    } cases[] = {{"b", "b", "b\xff\xff", 5}, {"b\xff", "b\xff", "b\xff\xff", 2},
+        {"", "a", "\xff\x01", 9}, {"\xff", "\xff", "\xff\x01", 2}, {"bb", NULL, NULL, 0},
+        {"z", NULL, NULL, 0}, {"b2", "b2", "b2", 1}};
     for (size_t i = 0; i < KL_LEN(cases); i++) {
         struct kl_iter_options options = {.cf = KL_CF_PK, .prefix = kl_slice_str(cases[i].prefix)};
         struct kl_iter *it = kl_iter_new(store, &options);
