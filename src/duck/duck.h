@@ -9,6 +9,9 @@
 #include "os/os.h"
 #include "types/rows.h"
 
+#define KL_DUCK_MAX_SCANS 16   /* tables of one statement */
+#define KL_DUCK_MAX_COLS 1100 /* columns of one table */
+
 struct kl_duck; /* belongs to one thread */
 struct kl_duck_options {
     size_t memory_bytes;   /* 0: 512 MiB */
@@ -29,13 +32,19 @@ struct kl_duck_query {
     struct kl_slice sql;
     const struct kl_duck_scan *scans;
     size_t n_scans;
-    /* Opens scan n for this execution. Row slot i is column needed[i] of the scan: only what the query reads. */
+    /* Opens scan n for this execution. Row slot i is column needed[i] of the scan: only what the query reads. Asked again for the same scan when
+     * the statement is recursive; every source is closed before kl_duck_run returns. */
     enum kl_rc (*open)(void *ctx, size_t scan, const unsigned *needed, size_t n_needed, struct kl_source **ret, struct kl_err *err);
     void *ctx;
     const struct kl_val *params;
     size_t n_params;
     const _Atomic bool *cancelled; /* may be NULL */
     int64_t deadline_mono_ns;      /* 0: none */
+    /* What the functions kl_current_user(), kl_current_role(), kl_now() and the id functions answer: plans are shared between callers, so
+     * none of it may stand in the text. */
+    struct kl_slice user, role;
+    int64_t now_us;           /* microseconds since 1970 UTC */
+    struct kl_snowflake *ids; /* NULL: kl_snowflake_id() fails */
 };
 /* Runs to the end; rows go to the sink with the types of types.h. DuckDB's errors become ours: KL_E_EXEC with its message cleaned of internals (no kl_scan_n, no file
  * names), conversion and overflow KL_E_TYPE, memory KL_E_TOO_LARGE. */
