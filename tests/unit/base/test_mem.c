@@ -164,6 +164,23 @@ static void a_loop_with_a_mark_stays_in_the_same_memory(void **state) {
     }
 }
 
+/* A large block made after the mark, in the chunk of the mark, goes although newer chunks lie above
+ * it. */
+static void a_rewind_over_chunks_frees_large_blocks(void **state) {
+    struct kl_arena a;
+    kl_arena_init(&a, 0);
+    assert_non_null(kl_arena_alloc(&a, 16));
+    size_t before = a.used;
+    struct kl_arena_mark mark = kl_arena_mark(&a);
+    assert_non_null(kl_arena_alloc(&a, 1 << 20));
+    for (int i = 0; i < 1000; i++) {
+        assert_non_null(kl_arena_alloc(&a, 100));
+    }
+    kl_arena_rewind(&a, mark);
+    assert_true(a.used <= before + 8192); /* one small chunk may stay */
+    kl_arena_deinit(&a);
+}
+
 static void a_mark_of_the_empty_arena(void **state) {
     struct kl_arena a;
     kl_arena_init(&a, 0);
@@ -223,6 +240,7 @@ int main(void) {
         cmocka_unit_test(reset_keeps_one_small_chunk),
         cmocka_unit_test(a_mark_gives_back_in_the_same_chunk),
         cmocka_unit_test(a_loop_with_a_mark_stays_in_the_same_memory),
+        cmocka_unit_test(a_rewind_over_chunks_frees_large_blocks),
         cmocka_unit_test(a_mark_of_the_empty_arena),
         cmocka_unit_test(nested_marks_keep_what_is_below),
     };
