@@ -37,8 +37,8 @@ struct cursor {
 };
 struct amount {
     bool neg, has_sign, has_point;
-    int64_t whole;   /* without sign */
-    double fraction; /* in [0, 1) */
+    int64_t whole;   /* with its sign: the least value has no positive counterpart */
+    double fraction; /* in [0, 1), without */
 };
 
 static void skip_spaces(struct cursor *c) {
@@ -55,10 +55,16 @@ static bool at_letter(const struct cursor *c) {
     return c->p < c->end && kl_types__lower(*c->p) >= 'a' && kl_types__lower(*c->p) <= 'z';
 }
 
-static bool digits(struct cursor *c, int64_t *ret) {
+static bool within(int64_t v, int64_t most) {
+    return v >= -most && v <= most;
+}
+
+static bool digits(struct cursor *c, bool neg, int64_t *ret) {
     bool fits = true;
     for (*ret = 0; at_digit(c); c->p++) {
-        fits = fits && !__builtin_mul_overflow(*ret, 10, ret) && !__builtin_add_overflow(*ret, *c->p - '0', ret);
+        int digit = *c->p - '0';
+        fits = fits && !__builtin_mul_overflow(*ret, 10, ret) &&
+               !__builtin_add_overflow(*ret, neg ? -digit : digit, ret);
     }
     return fits;
 }
@@ -71,7 +77,7 @@ static int amount(struct cursor *c, struct amount *ret) {
         skip_spaces(c);
     }
     const char *start = c->p;
-    if (!digits(c, &ret->whole)) {
+    if (!digits(c, ret->neg, &ret->whole)) {
         return RANGE;
     }
     bool any = c->p > start;
@@ -115,7 +121,6 @@ static bool add(struct kl_interval *iv, const struct amount *a, const struct uni
     if (__builtin_mul_overflow(a->whole, u->factor, &v)) {
         return false;
     }
-    v = a->neg ? -v : v;
     double fraction = a->neg ? -a->fraction : a->fraction;
     switch (u->kind) {
     case IN_US:
@@ -183,7 +188,7 @@ static int clock_time(struct cursor *c, struct kl_interval *iv, const struct amo
     if (!at_digit(c)) {
         return SYNTAX;
     }
-    if (!digits(c, &minutes.whole)) {
+    if (!digits(c, minutes.neg, &minutes.whole)) {
         return RANGE;
     }
     if (c->p < c->end && *c->p == ':') {
@@ -193,8 +198,9 @@ static int clock_time(struct cursor *c, struct kl_interval *iv, const struct amo
             return rc;
         }
         seconds.neg = hours->neg;
+        seconds.whole = hours->neg ? -seconds.whole : seconds.whole;
     }
-    if (minutes.whole > 59 || seconds.whole > 60) {
+    if (!within(minutes.whole, 59) || !within(seconds.whole, 60)) {
         return RANGE;
     }
     bool fits = add(iv, hours, unit_of('h', true)) && add(iv, &minutes, unit_of('m', true)) &&
@@ -206,7 +212,7 @@ static int clock_time(struct cursor *c, struct kl_interval *iv, const struct amo
 static int year_month(struct cursor *c, struct kl_interval *iv, const struct amount *years) {
     struct amount months = {.neg = years->neg};
     c->p++; /* '-' */
-    if (!digits(c, &months.whole) || months.whole > 11) {
+    if (!digits(c, months.neg, &months.whole) || !within(months.whole, 11)) {
         return RANGE;
     }
     return add(iv, years, unit_of('y', false)) && add(iv, &months, unit_of('m', false)) ? FINE : RANGE;
@@ -222,7 +228,7 @@ static int bare(struct cursor *c, struct kl_interval *iv, const struct amount *a
         ahead.p++;
     }
     int64_t hours;
-    if (!at_digit(&ahead) || !digits(&ahead, &hours) || ahead.p == ahead.end || *ahead.p != ':') {
+    if (!at_digit(&ahead) || !digits(&ahead, false, &hours) || ahead.p == ahead.end || *ahead.p != ':') {
         return SYNTAX;
     }
     return add(iv, a, unit_of('d', false)) ? FINE : RANGE;
