@@ -104,6 +104,8 @@ enum kl_action {
 enum kl_rc kl_auth_may(enum kl_role role, enum kl_action what, struct kl_err *err);
 /* DDL on tables is for service, dba and system (DROP and the dba level: dba and system). */
 enum kl_rc kl_auth_may_create(enum kl_role role, enum kl_table_type type, enum kl_access access, struct kl_err *err);
+/* Tables in the namespace `dba` are made by dba and system only. */
+enum kl_rc kl_auth_may_use_namespace(enum kl_role role, struct kl_slice ns, struct kl_err *err);
 enum kl_rc kl_auth_may_alter(enum kl_role role, const struct kl_table *t, struct kl_err *err);
 enum kl_rc kl_auth_may_drop(enum kl_role role, const struct kl_table *t, struct kl_err *err);
 enum kl_rc kl_auth_may_read(enum kl_role role, const struct kl_table *t, struct kl_err *err);
