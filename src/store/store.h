@@ -112,7 +112,7 @@ struct kl_row_view {
     uint32_t var_len;
 };
 enum kl_rc kl_row_open(const struct kl_layout *l, struct kl_slice row, int64_t seq, struct kl_row_view *ret);
-/* Column by position in the layout; the value borrows the row's bytes. */
+/* Column by position in the layout; the value borrows the row's bytes (an EMBEDDING unaligned: copy it before use as floats). */
 void kl_row_get(const struct kl_row_view *v, unsigned index, struct kl_val *ret);
 /* The tombstone of a row: same values, new seq, lineage to it. */
 enum kl_rc kl_row_to_tombstone(struct kl_slice row, const struct kl_row_head *old_head, int64_t seq, struct kl_buf *out);
@@ -158,7 +158,7 @@ void kl_batch_clear(struct kl_batch *b);
 void kl_batch_put(struct kl_batch *b, enum kl_cf cf, struct kl_slice key, struct kl_slice value);
 void kl_batch_del(struct kl_batch *b, enum kl_cf cf, struct kl_slice key);
 void kl_batch_save_point(struct kl_batch *b);
-void kl_batch_rollback(struct kl_batch *b);          /* to the newest save point, which is gone then */
+void kl_batch_rollback(struct kl_batch *b);          /* to the newest save point, which is gone then; free when nothing was written since, else O(batch) */
 size_t kl_batch_count(const struct kl_batch *b);     /* operations since clear */
 /* Reads through the batch. The value is a copy in `out` (cleared first). KL_E_NOT_FOUND. */
 enum kl_rc kl_batch_get(struct kl_batch *b, enum kl_cf cf, struct kl_slice key, struct kl_buf *out, struct kl_err *err);
