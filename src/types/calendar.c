@@ -62,7 +62,7 @@ static bool add_months(int64_t *days, int32_t months) {
 
 enum kl_rc kl_timestamp_add(int64_t us, struct kl_interval iv, int64_t *ret) {
     int64_t days = kl_types__floor_div(us, KL_US_PER_DAY);
-    int64_t of_day = us - days * KL_US_PER_DAY, sum;
+    int64_t of_day = kl_types__of_day(us), sum;
     if (!kl_types__temporal_fits(KL_T_TIMESTAMP, us) || (iv.months != 0 && !add_months(&days, iv.months))) {
         return KL_E_TYPE;
     }

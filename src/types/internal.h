@@ -61,6 +61,11 @@ __int128 kl_types__interval_span(struct kl_interval iv); /* microseconds; a mont
 static inline int64_t kl_types__floor_div(int64_t a, int64_t b) {
     return a / b - (a % b != 0 && (a % b < 0) != (b < 0));
 }
+/* The part of a timestamp behind its midnight; any number may come in. */
+static inline int64_t kl_types__of_day(int64_t us) {
+    int64_t rest = us % KL_US_PER_DAY;
+    return rest < 0 ? rest + KL_US_PER_DAY : rest;
+}
 
 /* ---- val_text.c ---- */
 #define KL_SCALAR_TEXT_MAX 128

@@ -193,7 +193,7 @@ static enum kl_rc parse_word(uint8_t id, struct kl_slice s, struct kl_slice text
         return kl_types__bad_syntax(id, text, err);
     }
     int64_t days = kl_types__floor_div(us, KL_US_PER_DAY);
-    *ret = id == KL_T_DATE ? days : id == KL_T_TIME ? us - days * KL_US_PER_DAY : us;
+    *ret = id == KL_T_DATE ? days : id == KL_T_TIME ? kl_types__of_day(us) : us;
     return KL_OK;
 }
 

@@ -59,7 +59,7 @@ size_t kl_types__timestamp_text(int64_t us, char *out) {
     int64_t days = kl_types__floor_div(us, KL_US_PER_DAY);
     size_t n = kl_types__date_text((int32_t)days, out);
     out[n++] = ' ';
-    return n + kl_types__time_text(us - days * KL_US_PER_DAY, out + n);
+    return n + kl_types__time_text(kl_types__of_day(us), out + n);
 }
 
 /* One of "1 year", "-2 mons": a plus sign where the part before was negative and this one is not. */

@@ -78,7 +78,7 @@ static inline struct kl_val kl_val_str(uint8_t type, struct kl_slice s) {
 }
 static inline struct kl_val kl_val_text(struct kl_slice s) { return kl_val_str(KL_T_TEXT, s); }
 static inline struct kl_slice kl_val_slice(const struct kl_val *v) { return kl_slice(v->s, v->len); }
-static inline __int128 kl_val_dec(const struct kl_val *v) { return ((__int128)v->dec.hi << 64) | v->dec.lo; }
+static inline __int128 kl_val_dec(const struct kl_val *v) { return (__int128)((unsigned __int128)(uint64_t)v->dec.hi << 64 | v->dec.lo); }
 static inline struct kl_val kl_val_decimal(__int128 unscaled, uint8_t scale) {
     struct kl_val v = {.type = KL_T_DECIMAL, .scale = scale};
     v.dec.lo = (uint64_t)unscaled;

@@ -249,13 +249,14 @@ static enum kl_rc to_temporal(const struct job *j, struct kl_val *ret) {
         return temporal_int(j, v->i, ret);
     }
     if (from_point) {
-        return temporal_int(j, to == KL_T_DATE ? days : v->i - days * KL_US_PER_DAY, ret);
+        return temporal_int(j, to == KL_T_DATE ? days : kl_types__of_day(v->i), ret);
     }
     if (from == KL_T_DATE && to_point) {
-        return temporal_int(j, v->i * KL_US_PER_DAY, ret);
+        bool fits = kl_types__temporal_fits(KL_T_DATE, v->i);
+        return temporal_int(j, fits ? v->i * KL_US_PER_DAY : INT64_MAX, ret);
     }
     if (from == KL_T_INTERVAL && to == KL_T_TIME) {
-        return temporal_int(j, v->iv.us - kl_types__floor_div(v->iv.us, KL_US_PER_DAY) * KL_US_PER_DAY, ret);
+        return temporal_int(j, kl_types__of_day(v->iv.us), ret);
     }
     return parse_if_explicit(j, ret);
 }

@@ -99,8 +99,8 @@ static bool is_point(uint8_t id) {
     return id == KL_T_TIMESTAMP || id == KL_T_DATETIME || id == KL_T_DATE;
 }
 
-static int64_t point_us(const struct kl_val *v) {
-    return v->type == KL_T_DATE ? v->i * KL_US_PER_DAY : v->i;
+static __int128 point_us(const struct kl_val *v) {
+    return v->type == KL_T_DATE ? (__int128)v->i * KL_US_PER_DAY : v->i;
 }
 
 static int cmp_embedding(const struct kl_val *a, const struct kl_val *b) {
@@ -124,7 +124,7 @@ int kl_val_cmp(const struct kl_val *a, const struct kl_val *b) {
     }
     if (a->type != b->type) {
         KL_ASSERT(is_point(a->type) && is_point(b->type));
-        int64_t x = point_us(a), y = point_us(b);
+        __int128 x = point_us(a), y = point_us(b);
         return ORDER(x, y);
     }
     switch (a->type) {
