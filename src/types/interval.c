@@ -30,10 +30,15 @@ static const struct unit units[] = {
     {{"millennium", "millennia", "mil"}, IN_MONTHS, 12000},
 };
 
+#define SUBSECOND_BITS (1u << 0 | 1u << 1) /* by place in units[] */
+#define SECOND_BIT (1u << 2)
+#define CLOCK_BITS (SUBSECOND_BITS | SECOND_BIT | 1u << 3 | 1u << 4)
+
 enum { SYNTAX, RANGE, FINE };
 
 struct cursor {
     const char *p, *end;
+    uint32_t seen; /* bit per unit: none may come twice */
 };
 struct amount {
     bool neg, has_sign, has_point;
@@ -181,6 +186,24 @@ static struct kl_slice word(struct cursor *c) {
     return kl_slice(start, (size_t)(c->p - start));
 }
 
+/* A unit may stand once. A time of day is hours, minutes and seconds; seconds with a fraction take up what is below. */
+static bool first_use(struct cursor *c, const struct unit *u, const struct amount *a) {
+    uint32_t bit = UINT32_C(1) << (u - units);
+    if (bit == SECOND_BIT && a->fraction > 0) {
+        bit |= SUBSECOND_BITS;
+    }
+    bool first = !(c->seen & bit);
+    c->seen |= bit;
+    return first;
+}
+
+static int add_unit(struct cursor *c, struct kl_interval *iv, const struct amount *a, const struct unit *u) {
+    if (!first_use(c, u, a)) {
+        return SYNTAX;
+    }
+    return add(iv, a, u) ? FINE : RANGE;
+}
+
 /* [H]H:MM[:SS[.f]], the hours are in `hours` already. */
 static int clock_time(struct cursor *c, struct kl_interval *iv, const struct amount *hours) {
     struct amount minutes = {.neg = hours->neg}, seconds = {.neg = hours->neg};
@@ -203,6 +226,10 @@ static int clock_time(struct cursor *c, struct kl_interval *iv, const struct amo
     if (!within(minutes.whole, 59) || !within(seconds.whole, 60)) {
         return RANGE;
     }
+    if (c->seen & CLOCK_BITS) {
+        return SYNTAX;
+    }
+    c->seen |= CLOCK_BITS;
     bool fits = add(iv, hours, unit_of('h', true)) && add(iv, &minutes, unit_of('m', true)) &&
                 add(iv, &seconds, unit_of('s', true));
     return fits ? FINE : RANGE;
@@ -215,23 +242,32 @@ static int year_month(struct cursor *c, struct kl_interval *iv, const struct amo
     if (!digits(c, months.neg, &months.whole) || !within(months.whole, 11)) {
         return RANGE;
     }
+    if (!first_use(c, unit_of('m', false), &months)) {
+        return SYNTAX;
+    }
     return add(iv, years, unit_of('y', false)) && add(iv, &months, unit_of('m', false)) ? FINE : RANGE;
 }
 
-/* A number without a unit: days when a time follows, seconds at the end. */
+/* Behind a number: the colon of a time or the unit of hours. */
+static bool hours_follow(struct cursor *c) {
+    if (c->p < c->end && *c->p == ':') {
+        return true;
+    }
+    skip_spaces(c);
+    return at_letter(c) && unit_find(word(c)) == unit_of('h', true);
+}
+
+/* A number without a unit: days when a time or hours follow, seconds at the end. */
 static int bare(struct cursor *c, struct kl_interval *iv, const struct amount *a) {
     struct cursor ahead = *c;
     if (ahead.p == ahead.end) {
-        return add(iv, a, unit_of('s', true)) ? FINE : RANGE;
+        return add_unit(c, iv, a, unit_of('s', true));
     }
-    if (*ahead.p == '-' || *ahead.p == '+') {
-        ahead.p++;
-    }
-    int64_t hours;
-    if (!at_digit(&ahead) || !digits(&ahead, false, &hours) || ahead.p == ahead.end || *ahead.p != ':') {
+    struct amount next;
+    if (amount(&ahead, &next) != FINE || !hours_follow(&ahead)) {
         return SYNTAX;
     }
-    return add(iv, a, unit_of('d', false)) ? FINE : RANGE;
+    return add_unit(c, iv, a, unit_of('d', false));
 }
 
 static int field(struct cursor *c, struct kl_interval *iv) {
@@ -254,7 +290,7 @@ static int field(struct cursor *c, struct kl_interval *iv) {
     if (!u) {
         return SYNTAX;
     }
-    return add(iv, &a, u) ? FINE : RANGE;
+    return add_unit(c, iv, &a, u);
 }
 
 static bool negate(struct kl_interval *iv) {
@@ -309,7 +345,7 @@ static int parse_iso(struct cursor *c, struct kl_interval *ret) {
 
 enum kl_rc kl_interval_parse(struct kl_slice s, struct kl_interval *ret, struct kl_err *err) {
     struct kl_slice t = kl_slice_trim(s);
-    struct cursor c = {t.ptr, t.ptr + t.len};
+    struct cursor c = {.p = t.ptr, .end = t.ptr + t.len};
     struct kl_interval iv = {0};
     bool iso = t.len > 0 && (t.ptr[0] == 'P' || t.ptr[0] == 'p');
     int rc = iso ? parse_iso(&c, &iv) : parse_words(&c, &iv);

@@ -36,9 +36,9 @@ enum kl_type_id { /* numbers are on disk: never change one */
 
 struct kl_type {
     uint8_t id;        /* enum kl_type_id */
-    uint8_t precision; /* DECIMAL 1..38 */
+    uint8_t precision; /* DECIMAL 1..38; 0 in expressions: any scale */
     uint8_t scale;     /* DECIMAL 0..precision */
-    uint16_t dim;      /* EMBEDDING 1..8192 */
+    uint16_t dim;      /* EMBEDDING 1..8192; 0 in expressions: any */
 };
 #define KL_TYPE(name) ((struct kl_type){.id = KL_T_##name})
 

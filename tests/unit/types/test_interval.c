@@ -22,6 +22,7 @@ static void test_notations(void **state) {
         {"1-2", "1 year 2 mons"},
         {"-1-2", "-1 years -2 mons"},
         {"3 4:05:06", "3 days 04:05:06"},
+        {"3 4 hours", "3 days 04:00:00"},
         {"3 -4:05", "3 days -04:05:00"},
         {"-01:30", "-01:30:00"},
         {"-1 day +2 hours", "-1 days +02:00:00"},
@@ -29,6 +30,8 @@ static void test_notations(void **state) {
         {"-1 mon 1 day", "-1 mons +1 day"},
         {"1h30m5s", "01:30:05"},
         {"36:00", "36:00:00"},
+        {"1 s 20 ms 5 us", "00:00:01.020005"},
+        {"1 year 2 decades", "21 years"},
         {"0", "00:00:00"},
         {"P1Y2M3DT4H5M6.5S", "1 year 2 mons 3 days 04:05:06.5"},
         {"PT15M", "00:15:00"},
@@ -43,7 +46,8 @@ static void test_notations(void **state) {
 
 static void test_refusals(void **state) {
     static const char *const syntax[] = {"", "  ", "day", "5 parsecs", "1 day ago 2", "1:", "ago", "P", "PT", "P1", "P1H",
-        "PT1Y", "1 2 days", "--1 day", "1..5 days", "1 day,", "@", "5 5"};
+        "PT1Y", "1 2 days", "--1 day", "1..5 days", "1 day,", "@", "5 5", "1 hour 2 hours", "1 day 2 days", "1:00 2 minutes",
+        "1.5 s 20 ms", "1:00 2:00", "1-2 3 months"};
     static const char *const range[] = {"99999999999999999999 days", "3000000000 days", "200000000 years",
         "9223372036854775807 hours", "1:60", "1:00:61", "1-12", "-2147483648 days ago", "9223372036855 s"};
     char want[128];
