@@ -1,7 +1,9 @@
-/* The calendar: days since 1970-01-01 to year, month, day and back, and intervals added to points in time.
+/* The calendar: days since 1970-01-01 to year, month, day and back, and intervals added to points
+ * in time.
  *
- * Both directions count in eras of 400 years (146,097 days) with years that begin in March, so that the leap day is the
- * last day of its year and months have a closed form. Proleptic Gregorian; values stay in years 0001 to 9999. */
+ * Both directions count in eras of 400 years (146,097 days) with years that begin in March, so that
+ * the leap day is the last day of its year and months have a closed form. Proleptic Gregorian;
+ * values stay in years 0001 to 9999. */
 #include "types/internal.h"
 
 #define DAYS_PER_ERA 146097
@@ -35,14 +37,18 @@ static int days_in_month(int year, int month) {
 }
 
 bool kl_types__date_valid(int year, int month, int day) {
-    return year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month);
+    return year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 &&
+           day <= days_in_month(year, month);
 }
 
 bool kl_types__temporal_fits(uint8_t id, int64_t v) {
     switch (id) {
-    case KL_T_DATE: return v >= KL_DATE_MIN && v <= KL_DATE_MAX;
-    case KL_T_TIME: return v >= 0 && v <= KL_US_PER_DAY;
-    default: return v >= KL_TIMESTAMP_MIN && v <= KL_TIMESTAMP_MAX;
+    case KL_T_DATE:
+        return v >= KL_DATE_MIN && v <= KL_DATE_MAX;
+    case KL_T_TIME:
+        return v >= 0 && v <= KL_US_PER_DAY;
+    default:
+        return v >= KL_TIMESTAMP_MIN && v <= KL_TIMESTAMP_MAX;
     }
 }
 
@@ -63,7 +69,8 @@ static bool add_months(int64_t *days, int32_t months) {
 enum kl_rc kl_timestamp_add(int64_t us, struct kl_interval iv, int64_t *ret) {
     int64_t days = kl_types__floor_div(us, KL_US_PER_DAY);
     int64_t of_day = kl_types__of_day(us), sum;
-    if (!kl_types__temporal_fits(KL_T_TIMESTAMP, us) || (iv.months != 0 && !add_months(&days, iv.months))) {
+    if (!kl_types__temporal_fits(KL_T_TIMESTAMP, us) ||
+        (iv.months != 0 && !add_months(&days, iv.months))) {
         return KL_E_TYPE;
     }
     days += iv.days;

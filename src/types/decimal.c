@@ -1,17 +1,20 @@
-/* Decimals: an unscaled 128-bit integer of at most 38 digits and a scale; the value is unscaled / 10^scale.
+/* Decimals: an unscaled 128-bit integer of at most 38 digits and a scale; the value is unscaled /
+ * 10^scale.
  *
- * Text is rounded once, at the scale that is wanted: keeping 38 digits first and rescaling later would round twice.
- * All rounding is half away from zero, as in PostgreSQL's numeric. Every function takes any bit pattern as unscaled (a
- * row from disk may hold one), so magnitudes are computed unsigned. */
+ * Text is rounded once, at the scale that is wanted: keeping 38 digits first and rescaling later
+ * would round twice. All rounding is half away from zero, as in PostgreSQL's numeric. Every
+ * function takes any bit pattern as unscaled (a row from disk may hold one), so magnitudes are
+ * computed unsigned. */
 #include "types/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define E19 10000000000000000000ULL
-static const uint64_t pow10_64[20] = {1ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL, 10000000ULL,
-    100000000ULL, 1000000000ULL, 10000000000ULL, 100000000000ULL, 1000000000000ULL, 10000000000000ULL,
-    100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL, 100000000000000000ULL, 1000000000000000000ULL, E19};
+static const uint64_t pow10_64[20] = {1ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL,
+    10000000ULL, 100000000ULL, 1000000000ULL, 10000000000ULL, 100000000000ULL, 1000000000000ULL,
+    10000000000000ULL, 100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL,
+    100000000000000000ULL, 1000000000000000000ULL, E19};
 
 unsigned __int128 kl_types__pow10(int n) {
     KL_ASSERT(n >= 0 && n <= KL_DEC_DIGITS);
@@ -161,7 +164,8 @@ enum kl_rc kl_types__dec_parse_at(struct kl_slice s, int scale, __int128 *ret, u
     if (!t.zero && t.point + natural > KL_DEC_DIGITS) {
         natural = KL_DEC_DIGITS - t.point;
     }
-    /* 9.99…9 of 39 digits rounds up to one digit more before the point: then one fewer behind it fits. */
+    /* 9.99…9 of 39 digits rounds up to one digit more before the point: then one fewer behind it
+     * fits. */
     for (int i = 0; i < 2 && natural >= 0; i++, natural--) {
         if (at_scale(&t, (int)natural, ret) == KL_OK) {
             *ret_scale = (uint8_t)natural;
@@ -171,7 +175,8 @@ enum kl_rc kl_types__dec_parse_at(struct kl_slice s, int scale, __int128 *ret, u
     return KL_E_TYPE;
 }
 
-enum kl_rc kl_dec_parse(struct kl_slice s, __int128 *ret, uint8_t *ret_scale, uint8_t *ret_precision) {
+enum kl_rc kl_dec_parse(
+    struct kl_slice s, __int128 *ret, uint8_t *ret_scale, uint8_t *ret_precision) {
     KL_TRY(kl_types__dec_parse_at(s, KL_DEC_SCALE_ANY, ret, ret_scale));
     *ret_precision = (uint8_t)KL_MAX(kl_types__dec_digits(*ret), *ret_scale);
     return KL_OK;
@@ -214,8 +219,8 @@ void kl_dec_format(__int128 v, int scale, struct kl_buf *out) {
 }
 
 double kl_dec_to_double(__int128 v, int scale) {
-    static const double exact[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
-        1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double exact[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (magnitude(v) <= (1ULL << 53) && scale <= 22) {
         return (double)v / exact[scale]; /* both exact, so one rounding */
     }

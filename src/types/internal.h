@@ -1,5 +1,5 @@
-/* Shared inside types/: naming of types in messages, and the codecs of single types that parse, cast and print build on.
- * Nothing here allocates, except where an arena is a parameter. */
+/* Shared inside types/: naming of types in messages, and the codecs of single types that parse,
+ * cast and print build on. Nothing here allocates, except where an arena is a parameter. */
 #ifndef KL_TYPES_INTERNAL_H
 #define KL_TYPES_INTERNAL_H
 
@@ -22,9 +22,15 @@ enum kl_rc kl_types__out_of_range(uint8_t id, struct kl_err *err); /* "bigint ou
 enum kl_rc kl_types__no_budget(struct kl_err *err);
 /* At most `max` bytes of s, cut between characters: what a message may quote of a value. */
 struct kl_slice kl_types__excerpt(struct kl_slice s, size_t max);
-static inline bool kl_types__is_digit(char c) { return (unsigned)(c - '0') <= 9; }
-static inline bool kl_types__is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-static inline char kl_types__lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static inline bool kl_types__is_digit(char c) {
+    return (unsigned)(c - '0') <= 9;
+}
+static inline bool kl_types__is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+static inline char kl_types__lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 
 /* ---- number_text.c ---- */
 enum kl_rc kl_types__int_parse(uint8_t id, struct kl_slice text, int64_t *ret, struct kl_err *err);
@@ -35,29 +41,32 @@ bool kl_types__int_fits(uint8_t id, int64_t v);
 size_t kl_types__double_text(double d, char *out);
 size_t kl_types__float_text(float f, char *out);
 size_t kl_types__i64_text(int64_t v, char *out);
-/* The first `precision` (at most 17) digits of a >= 0 without trailing zeros: d1.d2d3... times 10^exp. Returns their count. */
+/* The first `precision` (at most 17) digits of a >= 0 without trailing zeros: d1.d2d3... times
+ * 10^exp. Returns their count. */
 int kl_types__double_digits(double a, int precision, char *digits, int *ret_exp);
 
 /* ---- decimal.c ---- */
 #define KL_DEC_DIGITS 38
 #define KL_DEC_SCALE_ANY (-1)
-unsigned __int128 kl_types__pow10(int n); /* 0..38 */
-int kl_types__dec_digits(__int128 v);     /* of |v|; 0 has one */
+unsigned __int128 kl_types__pow10(int n);           /* 0..38 */
+int kl_types__dec_digits(__int128 v);               /* of |v|; 0 has one */
 bool kl_types__dec_fits(__int128 v, int precision); /* |v| < 10^precision */
-/* Rounds once, at `scale`; KL_DEC_SCALE_ANY keeps what is written. KL_E_INVALID_INPUT: not a number;
- * KL_E_TYPE: more than 38 digits. */
+/* Rounds once, at `scale`; KL_DEC_SCALE_ANY keeps what is written. KL_E_INVALID_INPUT: not a
+ * number; KL_E_TYPE: more than 38 digits. */
 enum kl_rc kl_types__dec_parse_at(struct kl_slice s, int scale, __int128 *ret, uint8_t *ret_scale);
 size_t kl_types__dec_text(__int128 v, int scale, char *out); /* 48 bytes are enough */
 
 /* ---- calendar.c, temporal_parse.c, temporal_text.c, interval.c ---- */
-enum kl_rc kl_types__temporal_parse(uint8_t id, struct kl_slice text, int64_t *ret, struct kl_err *err);
+enum kl_rc kl_types__temporal_parse(
+    uint8_t id, struct kl_slice text, int64_t *ret, struct kl_err *err);
 bool kl_types__date_valid(int year, int month, int day);
 bool kl_types__temporal_fits(uint8_t id, int64_t v);
 size_t kl_types__date_text(int32_t days, char *out);
 size_t kl_types__time_text(int64_t us, char *out);
 size_t kl_types__timestamp_text(int64_t us, char *out);
 size_t kl_types__interval_text(struct kl_interval iv, char *out); /* 96 bytes are enough */
-__int128 kl_types__interval_span(struct kl_interval iv); /* microseconds; a month is 30 days, a day 24 hours */
+/* In microseconds; a month is 30 days, a day 24 hours. */
+__int128 kl_types__interval_span(struct kl_interval iv);
 static inline int64_t kl_types__floor_div(int64_t a, int64_t b) {
     return a / b - (a % b != 0 && (a % b < 0) != (b < 0));
 }
@@ -73,12 +82,16 @@ static inline int64_t kl_types__of_day(int64_t us) {
 size_t kl_types__scalar_text(const struct kl_val *v, char *out);
 
 /* ---- val_bytes.c ---- */
-enum kl_rc kl_types__uuid_parse(struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
-enum kl_rc kl_types__bytes_parse(struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
-enum kl_rc kl_types__embedding_parse(
-    struct kl_type t, struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
-/* The JSON forms in which clients send bytes: [222,173], {"0":222,"1":173}, {"type":"Buffer","data":[222,173]}. */
-enum kl_rc kl_types__bytes_from_json(struct kl_slice json, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
+enum kl_rc kl_types__uuid_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
+enum kl_rc kl_types__bytes_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
+enum kl_rc kl_types__embedding_parse(struct kl_type t, struct kl_slice text, struct kl_arena *arena,
+    struct kl_val *ret, struct kl_err *err);
+/* The JSON forms in which clients send bytes: [222,173], {"0":222,"1":173},
+ * {"type":"Buffer","data":[222,173]}. */
+enum kl_rc kl_types__bytes_from_json(
+    struct kl_slice json, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err);
 static inline float kl_types__embedding_at(const struct kl_val *v, uint32_t i) {
     float f;
     memcpy(&f, v->s + (size_t)i * sizeof(f), sizeof(f)); /* rows do not align it */

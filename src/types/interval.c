@@ -1,9 +1,10 @@
 /* Intervals: months, days and microseconds, kept apart because months and days differ in length.
  *
- * Two notations are read. Words: '1 year 2 mons -3 days 04:05:06.7 ago', '1-2' (years-months), '3 4:05' (days and a time), a bare
- * number at the end is seconds. ISO 8601: 'P1Y2M3DT4H5M6.7S'. A fraction spills into smaller fields by fixed
- * rates, as in PostgreSQL: of a year into whole months, of a month into days (30 to the month) and time, of a week or day into
- * days and time. */
+ * Two notations are read. Words: '1 year 2 mons -3 days 04:05:06.7 ago', '1-2' (years-months), '3
+ * 4:05' (days and a time), a bare number at the end is seconds. ISO 8601: 'P1Y2M3DT4H5M6.7S'. A
+ * fraction spills into smaller fields by fixed rates, as in PostgreSQL: of a year into whole
+ * months, of a month into days (30 to the month) and time, of a week or day into days and time. A
+ * unit stands at most once. */
 #include "types/internal.h"
 
 #include <math.h>
@@ -129,15 +130,18 @@ static bool add(struct kl_interval *iv, const struct amount *a, const struct uni
     double fraction = a->neg ? -a->fraction : a->fraction;
     switch (u->kind) {
     case IN_US:
-        return !__builtin_add_overflow(iv->us, v, &iv->us) && add_fraction_us(iv, fraction, u->factor);
+        return !__builtin_add_overflow(iv->us, v, &iv->us) &&
+               add_fraction_us(iv, fraction, u->factor);
     case IN_DAYS:
-        return add_i32(&iv->days, v) && (u->factor == 1 ? add_fraction_us(iv, fraction, KL_US_PER_DAY)
-                                                         : add_fraction_days(iv, fraction, (int)u->factor));
+        return add_i32(&iv->days, v) &&
+               (u->factor == 1 ? add_fraction_us(iv, fraction, KL_US_PER_DAY)
+                               : add_fraction_days(iv, fraction, (int)u->factor));
     case IN_MONTHS:
         if (u->factor == 1) {
             return add_i32(&iv->months, v) && add_fraction_days(iv, fraction, 30);
         }
-        return add_i32(&iv->months, v) && add_i32(&iv->months, (int64_t)rint(fraction * (double)u->factor));
+        return add_i32(&iv->months, v) &&
+               add_i32(&iv->months, (int64_t)rint(fraction * (double)u->factor));
     }
     return false;
 }
@@ -167,13 +171,26 @@ static const struct unit *unit_find(struct kl_slice word) {
 static const struct unit *unit_of(char letter, bool in_time) {
     const char *name = NULL;
     switch (kl_types__lower(letter)) {
-    case 'y': name = in_time ? NULL : "y"; break;
-    case 'w': name = in_time ? NULL : "w"; break;
-    case 'd': name = in_time ? NULL : "d"; break;
-    case 'm': name = in_time ? "m" : "mon"; break;
-    case 'h': name = in_time ? "h" : NULL; break;
-    case 's': name = in_time ? "s" : NULL; break;
-    default: break;
+    case 'y':
+        name = in_time ? NULL : "y";
+        break;
+    case 'w':
+        name = in_time ? NULL : "w";
+        break;
+    case 'd':
+        name = in_time ? NULL : "d";
+        break;
+    case 'm':
+        name = in_time ? "m" : "mon";
+        break;
+    case 'h':
+        name = in_time ? "h" : NULL;
+        break;
+    case 's':
+        name = in_time ? "s" : NULL;
+        break;
+    default:
+        break;
     }
     return name ? unit_find(kl_slice_str(name)) : NULL;
 }
@@ -186,7 +203,8 @@ static struct kl_slice word(struct cursor *c) {
     return kl_slice(start, (size_t)(c->p - start));
 }
 
-/* A unit may stand once. A time of day is hours, minutes and seconds; seconds with a fraction take up what is below. */
+/* A unit may stand once. A time of day is hours, minutes and seconds; seconds with a fraction take
+ * up what is below. */
 static bool first_use(struct cursor *c, const struct unit *u, const struct amount *a) {
     uint32_t bit = UINT32_C(1) << (u - units);
     if (bit == SECOND_BIT && a->fraction > 0) {
@@ -197,7 +215,8 @@ static bool first_use(struct cursor *c, const struct unit *u, const struct amoun
     return first;
 }
 
-static int add_unit(struct cursor *c, struct kl_interval *iv, const struct amount *a, const struct unit *u) {
+static int add_unit(
+    struct cursor *c, struct kl_interval *iv, const struct amount *a, const struct unit *u) {
     if (!first_use(c, u, a)) {
         return SYNTAX;
     }
@@ -245,7 +264,8 @@ static int year_month(struct cursor *c, struct kl_interval *iv, const struct amo
     if (!first_use(c, unit_of('m', false), &months)) {
         return SYNTAX;
     }
-    return add(iv, years, unit_of('y', false)) && add(iv, &months, unit_of('m', false)) ? FINE : RANGE;
+    return add(iv, years, unit_of('y', false)) && add(iv, &months, unit_of('m', false)) ? FINE
+                                                                                        : RANGE;
 }
 
 /* Behind a number: the colon of a time or the unit of hours. */
@@ -294,7 +314,8 @@ static int field(struct cursor *c, struct kl_interval *iv) {
 }
 
 static bool negate(struct kl_interval *iv) {
-    return !__builtin_sub_overflow(0, iv->months, &iv->months) && !__builtin_sub_overflow(0, iv->days, &iv->days) &&
+    return !__builtin_sub_overflow(0, iv->months, &iv->months) &&
+           !__builtin_sub_overflow(0, iv->days, &iv->days) &&
            !__builtin_sub_overflow(0, iv->us, &iv->us);
 }
 

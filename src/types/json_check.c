@@ -1,4 +1,5 @@
-/* Whether a text is JSON by RFC 8259, without building anything: one pass, one bit of stack per open bracket. */
+/* Whether a text is JSON by RFC 8259, without building anything: one pass, one bit of stack per
+ * open bracket. */
 #include "types/internal.h"
 
 #define DEPTH_MAX 512
@@ -24,7 +25,8 @@ static bool take(struct scan *s, char want) {
 }
 
 static bool is_hex(unsigned char c) {
-    return kl_types__is_digit((char)c) || (kl_types__lower((char)c) >= 'a' && kl_types__lower((char)c) <= 'f');
+    return kl_types__is_digit((char)c) ||
+           (kl_types__lower((char)c) >= 'a' && kl_types__lower((char)c) <= 'f');
 }
 
 static bool escape(struct scan *s) {
@@ -33,7 +35,8 @@ static bool escape(struct scan *s) {
     }
     unsigned char c = *s->p++;
     if (c == 'u') {
-        if (s->end - s->p < 4 || !is_hex(s->p[0]) || !is_hex(s->p[1]) || !is_hex(s->p[2]) || !is_hex(s->p[3])) {
+        if (s->end - s->p < 4 || !is_hex(s->p[0]) || !is_hex(s->p[1]) || !is_hex(s->p[2]) ||
+            !is_hex(s->p[3])) {
             return false;
         }
         s->p += 4;
@@ -114,7 +117,8 @@ static bool key(struct scan *s) {
     return take(s, ':');
 }
 
-/* A scalar, or the opening of a container down to its first scalar or its end. `ret_open`: a value is still to come. */
+/* A scalar, or the opening of a container down to its first scalar or its end. `ret_open`: a value
+ * is still to come. */
 static bool value(struct scan *s, bool *ret_open) {
     *ret_open = false;
     skip_spaces(s);
@@ -136,15 +140,21 @@ static bool value(struct scan *s, bool *ret_open) {
         *ret_open = true;
         return !object || key(s);
     }
-    case '"': return string(s);
-    case 't': return literal(s, KL_S("true"));
-    case 'f': return literal(s, KL_S("false"));
-    case 'n': return literal(s, KL_S("null"));
-    default: return number(s);
+    case '"':
+        return string(s);
+    case 't':
+        return literal(s, KL_S("true"));
+    case 'f':
+        return literal(s, KL_S("false"));
+    case 'n':
+        return literal(s, KL_S("null"));
+    default:
+        return number(s);
     }
 }
 
-/* Behind a complete value: closes what closes; `ret_more` when a comma says that another value follows. */
+/* Behind a complete value: closes what closes; `ret_more` when a comma says that another value
+ * follows. */
 static bool after_value(struct scan *s, bool *ret_more) {
     *ret_more = false;
     while (s->depth > 0) {
@@ -164,7 +174,8 @@ static bool after_value(struct scan *s, bool *ret_more) {
 }
 
 bool kl_json_valid(struct kl_slice text) {
-    struct scan s = {.p = (const unsigned char *)text.ptr, .end = (const unsigned char *)text.ptr + text.len};
+    struct scan s = {
+        .p = (const unsigned char *)text.ptr, .end = (const unsigned char *)text.ptr + text.len};
     bool open = true, more = true;
     if (!kl_utf8_valid(text)) {
         return false;

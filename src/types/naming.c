@@ -1,31 +1,52 @@
-/* What types/ says to people: the names of types inside messages, and the few messages that every type shares. A value
- * that is quoted is cut, so that a megabyte of text does not push the rest out of the message. */
+/* What types/ says to people: the names of types inside messages, and the few messages that every
+ * type shares. A value that is quoted is cut, so that a megabyte of text does not push the rest out
+ * of the message. */
 #include "types/internal.h"
 
 #define EXCERPT_BYTES 120
 
 const char *kl_types__name(uint8_t id) {
     switch (id) {
-    case KL_T_NULL: return "unknown";
-    case KL_T_BOOLEAN: return "boolean";
-    case KL_T_SMALLINT: return "smallint";
-    case KL_T_INT: return "integer";
-    case KL_T_BIGINT: return "bigint";
-    case KL_T_FLOAT: return "float";
-    case KL_T_DOUBLE: return "double";
-    case KL_T_DECIMAL: return "decimal";
-    case KL_T_TEXT: return "text";
-    case KL_T_JSON: return "json";
-    case KL_T_FILE: return "file";
-    case KL_T_BYTES: return "bytes";
-    case KL_T_UUID: return "uuid";
-    case KL_T_EMBEDDING: return "embedding";
-    case KL_T_TIMESTAMP: return "timestamp";
-    case KL_T_DATETIME: return "datetime";
-    case KL_T_DATE: return "date";
-    case KL_T_TIME: return "time";
-    case KL_T_INTERVAL: return "interval";
-    default: return "unknown";
+    case KL_T_NULL:
+        return "unknown";
+    case KL_T_BOOLEAN:
+        return "boolean";
+    case KL_T_SMALLINT:
+        return "smallint";
+    case KL_T_INT:
+        return "integer";
+    case KL_T_BIGINT:
+        return "bigint";
+    case KL_T_FLOAT:
+        return "float";
+    case KL_T_DOUBLE:
+        return "double";
+    case KL_T_DECIMAL:
+        return "decimal";
+    case KL_T_TEXT:
+        return "text";
+    case KL_T_JSON:
+        return "json";
+    case KL_T_FILE:
+        return "file";
+    case KL_T_BYTES:
+        return "bytes";
+    case KL_T_UUID:
+        return "uuid";
+    case KL_T_EMBEDDING:
+        return "embedding";
+    case KL_T_TIMESTAMP:
+        return "timestamp";
+    case KL_T_DATETIME:
+        return "datetime";
+    case KL_T_DATE:
+        return "date";
+    case KL_T_TIME:
+        return "time";
+    case KL_T_INTERVAL:
+        return "interval";
+    default:
+        return "unknown";
     }
 }
 

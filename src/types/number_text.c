@@ -1,9 +1,11 @@
 /* Text of integers and floating point numbers, both ways.
  *
- * Reading a float: mantissa of at most 15 digits and a power of ten up to 22 are exact as doubles, so one division or
- * multiplication rounds correctly; anything else goes to strtod, behind a grammar check because strtod takes more than
- * SQL does (hex, "nan(…)"). Writing: the fewest digits that read back, and exponent form at 10^15 (FLOAT: 10^6) and above
- * and below 10^-4, as PostgreSQL prints them. */
+ * Reading a float: mantissa of at most 15 digits and a power of ten up to 22 are exact as doubles,
+ * so one division or multiplication rounds correctly; anything else goes to strtod, behind a
+ * grammar check because strtod takes more than SQL does (hex, "nan(…)"), and without its point,
+ * which is the locale's. Writing: the fewest digits
+ * that read back, and exponent form at 10^15 (FLOAT: 10^6) and above and below 10^-4, as PostgreSQL
+ * prints them. */
 #include "types/internal.h"
 
 #include <errno.h>
@@ -17,9 +19,12 @@
 
 bool kl_types__int_fits(uint8_t id, int64_t v) {
     switch (id) {
-    case KL_T_SMALLINT: return v >= INT16_MIN && v <= INT16_MAX;
-    case KL_T_INT: return v >= INT32_MIN && v <= INT32_MAX;
-    default: return true;
+    case KL_T_SMALLINT:
+        return v >= INT16_MIN && v <= INT16_MAX;
+    case KL_T_INT:
+        return v >= INT32_MIN && v <= INT32_MAX;
+    default:
+        return true;
     }
 }
 
@@ -86,8 +91,8 @@ static bool decimal_grammar(struct kl_slice s) {
     return i == s.len;
 }
 
-static const double exact_pow10[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
-    1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double exact_pow10[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 /* [-]digits[.digits] with at most 15 digits: exact mantissa, exact power, one rounding. */
 static bool parse_short(struct kl_slice s, double *ret) {
@@ -156,7 +161,8 @@ static bool parse_special(struct kl_slice s, double *ret) {
     return false;
 }
 
-enum kl_rc kl_types__float_parse(uint8_t id, struct kl_slice text, double *ret, struct kl_err *err) {
+enum kl_rc kl_types__float_parse(
+    uint8_t id, struct kl_slice text, double *ret, struct kl_err *err) {
     struct kl_slice s = kl_slice_trim(text);
     double d;
     /* Not for FLOAT: rounding to double and then to float rounds twice. */
@@ -261,8 +267,8 @@ int kl_types__double_digits(double a, int precision, char *digits, int *ret_exp)
     return n;
 }
 
-/* Tries precisions from `first` up; every normal number of that many digits is distinct, so the first try that reads
- * back is shortest once its trailing zeros are gone. */
+/* Tries precisions from `first` up; every normal number of that many digits is distinct, so the
+ * first try that reads back is shortest once its trailing zeros are gone. */
 static size_t shortest(double d, bool is_float, int first, int last, int plain_below, char *out) {
     char digits[40];
     double a = fabs(d);

@@ -1,9 +1,10 @@
-/* Reads dates, times and timestamps: 'YYYY-MM-DD[( |T)HH:MM[:SS[.ffffff]]][Z|±HH[:MM]]', 'YYYYMMDD' and the words now, today,
- * tomorrow, yesterday, epoch.
+/* Reads dates, times and timestamps: 'YYYY-MM-DD[( |T)HH:MM[:SS[.ffffff]]][Z|±HH[:MM]]', 'YYYYMMDD'
+ * and the words now, today, tomorrow, yesterday, epoch.
  *
- * A zone moves a TIMESTAMP and a DATETIME to UTC. (PostgreSQL drops the zone of a timestamp without time zone; clients
- * here send ISO strings that end in Z for both types.) A DATE and a TIME are read as written and their zone is only
- * checked. Years 0001 to 9999. One cursor over the text; a step that fails leaves `failed` set and nothing is undone. */
+ * A zone moves a TIMESTAMP and a DATETIME to UTC. (PostgreSQL drops the zone of a timestamp without
+ * time zone; clients here send ISO strings that end in Z for both types.) A DATE and a TIME are
+ * read as written and their zone is only checked. Years 0001 to 9999. One cursor over the text; the
+ * first step that fails ends the reading. */
 #include "types/internal.h"
 
 struct cursor {
@@ -126,8 +127,8 @@ static bool calendar_date(struct cursor *c, struct parts *ret) {
     }
     bool dashed = take(c, '-');
     int least = dashed ? 1 : 2;
-    if (!number(c, least, 2, &ret->month) || (dashed && !take(c, '-')) || !number(c, least, 2, &ret->day) ||
-        more_digits(c)) {
+    if (!number(c, least, 2, &ret->month) || (dashed && !take(c, '-')) ||
+        !number(c, least, 2, &ret->day) || more_digits(c)) {
         return false;
     }
     ret->has_date = true;
@@ -179,11 +180,13 @@ static bool special_word(struct kl_slice s, int64_t *ret) {
     return true;
 }
 
-static enum kl_rc parse_word(uint8_t id, struct kl_slice s, struct kl_slice text, int64_t *ret, struct kl_err *err) {
+static enum kl_rc parse_word(
+    uint8_t id, struct kl_slice s, struct kl_slice text, int64_t *ret, struct kl_err *err) {
     int64_t us;
     bool sign = s.ptr[0] == '-' || s.ptr[0] == '+';
     if (id != KL_T_TIME && kl_slice_ieq_str(kl_slice_from(s, sign), "infinity")) {
-        return kl_fail(err, KL_E_UNSUPPORTED, "infinity is not supported for type %s", kl_types__name(id));
+        return kl_fail(
+            err, KL_E_UNSUPPORTED, "infinity is not supported for type %s", kl_types__name(id));
     }
     if (id == KL_T_TIME && kl_slice_ieq_str(s, "allballs")) {
         *ret = 0;
@@ -202,7 +205,8 @@ static enum kl_rc field_range(struct kl_slice text, struct kl_err *err) {
     return kl_fail(err, KL_E_TYPE, "date/time field value out of range: \"%.*s\"", KL_FMT(cut));
 }
 
-enum kl_rc kl_types__temporal_parse(uint8_t id, struct kl_slice text, int64_t *ret, struct kl_err *err) {
+enum kl_rc kl_types__temporal_parse(
+    uint8_t id, struct kl_slice text, int64_t *ret, struct kl_err *err) {
     struct kl_slice s = kl_slice_trim(text);
     if (s.len > 0 && !kl_types__is_digit(s.ptr[0])) {
         return parse_word(id, s, text, ret, err);

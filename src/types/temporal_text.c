@@ -1,5 +1,6 @@
-/* Text of dates, times, timestamps and intervals as PostgreSQL prints them (ISO style): 2026-01-01 10:00:00.5. The
- * fraction is cut behind its last digit that is not zero. Two digits at a time from arithmetic: no printf. */
+/* Text of dates, times, timestamps and intervals as PostgreSQL prints them (ISO style): 2026-01-01
+ * 10:00:00.5. The fraction is cut behind its last digit that is not zero. Two digits at a time from
+ * arithmetic: no printf. */
 #include "types/internal.h"
 
 static char *put2(char *p, int v) {
@@ -62,8 +63,10 @@ size_t kl_types__timestamp_text(int64_t us, char *out) {
     return n + kl_types__time_text(kl_types__of_day(us), out + n);
 }
 
-/* One of "1 year", "-2 mons": a plus sign where the part before was negative and this one is not. */
-static char *put_part(char *p, const char *start, int64_t v, const char *unit, bool *before_negative) {
+/* One of "1 year", "-2 mons": a plus sign where the part before was negative and this one is not.
+ */
+static char *put_part(
+    char *p, const char *start, int64_t v, const char *unit, bool *before_negative) {
     if (v == 0) {
         return p;
     }

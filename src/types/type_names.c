@@ -1,8 +1,10 @@
-/* Names of types: the spellings of DDL and casts, and the two forms in which a type is shown (SQL and JSON).
+/* Names of types: the spellings of DDL and casts, and the two forms in which a type is shown (SQL
+ * and JSON).
  *
- * A written name is split into its words in lower case and its modifiers: "timestamp(3) with time zone" is the words
- * "timestamp with time zone" and the one modifier "3". Words are looked up in a table. Lengths and precisions of other types
- * than DECIMAL, EMBEDDING and FLOAT are read and dropped: no type here has a length. */
+ * A written name is split into its words in lower case and its modifiers: "timestamp(3) with time
+ * zone" is the words "timestamp with time zone" and the one modifier "3". Words are looked up in a
+ * table. Lengths and precisions of other types than DECIMAL, EMBEDDING and FLOAT are read and
+ * dropped: no type here has a length. */
 #include "types/internal.h"
 
 #define NAME_MAX_BYTES 120
@@ -116,7 +118,8 @@ static enum kl_rc unsupported(struct kl_slice name, struct kl_err *err) {
     return kl_fail(err, KL_E_INVALID_SQL, "Unsupported data type: %.*s", KL_FMT(cut));
 }
 
-/* The modifiers between one pair of parentheses; false when it does not close. Quotes may hold anything (ENUM('a,b')). */
+/* The modifiers between one pair of parentheses; false when it does not close. Quotes may hold
+ * anything (ENUM('a,b')). */
 static bool split_mods(const char **p, const char *end, struct written *w) {
     const char *start = *p;
     for (bool quoted = false; *p < end; (*p)++) {
@@ -137,7 +140,8 @@ static bool split_mods(const char **p, const char *end, struct written *w) {
     return false;
 }
 
-/* Words joined by one space. What stands in angle brackets (ARRAY<INT>, STRUCT<…>) ends the name. */
+/* Words joined by one space. What stands in angle brackets (ARRAY<INT>, STRUCT<…>) ends the name.
+ */
 static bool split(struct kl_slice name, struct written *w) {
     const char *p = name.ptr, *end = name.ptr + name.len;
     size_t n = 0;
@@ -178,15 +182,15 @@ static enum kl_rc embedding(const struct written *w, struct kl_type *ret, struct
     }
     if (!mod_number(w->mods[0], &dim)) {
         struct kl_slice cut = kl_types__excerpt(w->mods[0], 40);
-        return kl_fail(
-            err, KL_E_INVALID_SQL, "EMBEDDING dimension must be a positive integer, got '%.*s'", KL_FMT(cut));
+        return kl_fail(err, KL_E_INVALID_SQL,
+            "EMBEDDING dimension must be a positive integer, got '%.*s'", KL_FMT(cut));
     }
     if (dim < 1) {
         return kl_fail(err, KL_E_INVALID_SQL, "EMBEDDING dimension must be at least 1");
     }
     if (dim > DIMENSION_MAX) {
-        return kl_fail(err, KL_E_INVALID_SQL, "EMBEDDING dimension must be at most %d (found %lld)", DIMENSION_MAX,
-            (long long)dim);
+        return kl_fail(err, KL_E_INVALID_SQL, "EMBEDDING dimension must be at most %d (found %lld)",
+            DIMENSION_MAX, (long long)dim);
     }
     *ret = (struct kl_type){.id = KL_T_EMBEDDING, .dim = (uint16_t)dim};
     return KL_OK;
@@ -200,9 +204,11 @@ static enum kl_rc decimal(const struct written *w, struct kl_type *ret, struct k
         return kl_fail(err, KL_E_INVALID_SQL, "DECIMAL precision must be between 1 and 38");
     }
     if (scale > precision) {
-        return kl_fail(err, KL_E_INVALID_SQL, "DECIMAL scale must be between 0 and the precision %d", (int)precision);
+        return kl_fail(err, KL_E_INVALID_SQL,
+            "DECIMAL scale must be between 0 and the precision %d", (int)precision);
     }
-    *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = (uint8_t)precision, .scale = (uint8_t)scale};
+    *ret = (struct kl_type){
+        .id = KL_T_DECIMAL, .precision = (uint8_t)precision, .scale = (uint8_t)scale};
     return KL_OK;
 }
 
@@ -233,13 +239,18 @@ enum kl_rc kl_type_parse(struct kl_slice name, struct kl_type *ret, struct kl_er
     }
     uint8_t id = find(words);
     switch (id) {
-    case KL_T_NULL: return unsupported(name, err);
-    case KL_T_EMBEDDING: return embedding(&w, ret, err);
-    case KL_T_DECIMAL: return decimal(&w, ret, err);
+    case KL_T_NULL:
+        return unsupported(name, err);
+    case KL_T_EMBEDDING:
+        return embedding(&w, ret, err);
+    case KL_T_DECIMAL:
+        return decimal(&w, ret, err);
     case KL_T_FLOAT: /* FLOAT(p) counts bits */
-        id = w.mod_count == 1 && mod_number(w.mods[0], &bits) && bits > 24 ? KL_T_DOUBLE : KL_T_FLOAT;
+        id = w.mod_count == 1 && mod_number(w.mods[0], &bits) && bits > 24 ? KL_T_DOUBLE
+                                                                           : KL_T_FLOAT;
         break;
-    default: break;
+    default:
+        break;
     }
     *ret = (struct kl_type){.id = id};
     return KL_OK;
@@ -275,7 +286,8 @@ void kl_type_sql_name(struct kl_type t, struct kl_buf *out) {
 
 void kl_type_json_name(struct kl_type t, struct kl_buf *out) {
     if (t.id == KL_T_DECIMAL) {
-        /* Without a declared precision: the widest, so that strict clients find numbers they accept. */
+        /* Without a declared precision: the widest, so that strict clients find numbers they
+         * accept. */
         unsigned precision = t.precision ? t.precision : 38, scale = t.precision ? t.scale : 10;
         kl_buf_printf(out, "{\"Decimal\":{\"precision\":%u,\"scale\":%u}}", precision, scale);
         return;
@@ -322,8 +334,9 @@ static bool json_decimal(struct kl_slice s, struct kl_type *ret) {
         return false;
     }
     do {
-        bool ok = take(&s, "\"precision\"") ? take(&s, ":") && take_number(&s, &precision)
-                                             : take(&s, "\"scale\"") && take(&s, ":") && take_number(&s, &scale);
+        bool ok = take(&s, "\"precision\"")
+                      ? take(&s, ":") && take_number(&s, &precision)
+                      : take(&s, "\"scale\"") && take(&s, ":") && take_number(&s, &scale);
         if (!ok) {
             return false;
         }
@@ -331,13 +344,15 @@ static bool json_decimal(struct kl_slice s, struct kl_type *ret) {
     if (!take(&s, "}") || !take(&s, "}") || s.len > 0) {
         return false;
     }
-    *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = (uint8_t)precision, .scale = (uint8_t)scale};
+    *ret = (struct kl_type){
+        .id = KL_T_DECIMAL, .precision = (uint8_t)precision, .scale = (uint8_t)scale};
     return precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision;
 }
 
 static bool json_embedding(struct kl_slice s, struct kl_type *ret) {
     int64_t dim;
-    if (!take(&s, "{") || !take(&s, "\"Embedding\"") || !take(&s, ":") || !take_number(&s, &dim) || !take(&s, "}")) {
+    if (!take(&s, "{") || !take(&s, "\"Embedding\"") || !take(&s, ":") || !take_number(&s, &dim) ||
+        !take(&s, "}")) {
         return false;
     }
     *ret = (struct kl_type){.id = KL_T_EMBEDDING, .dim = (uint16_t)dim};

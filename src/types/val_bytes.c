@@ -1,7 +1,10 @@
-/* Reads the values that are blocks of bytes: UUID, BYTES and EMBEDDING. The block goes to the arena.
+/* Reads the values that are blocks of bytes: UUID, BYTES and EMBEDDING. The block goes to the
+ * arena.
  *
- * UUID takes what PostgreSQL takes: either case, braces around it, a hyphen after any group of four digits. BYTES reads
- * '\xDEADBEEF' or PostgreSQL's escape format ('\\' and '\ooo'). EMBEDDING reads a JSON array of finite numbers. */
+ * UUID takes what PostgreSQL takes: either case, braces around it, a hyphen after any group of four
+ * digits. BYTES reads
+ * '\xDEADBEEF' or PostgreSQL's escape format ('\\' and '\ooo'). EMBEDDING reads a JSON array of
+ * finite numbers. */
 #include "types/internal.h"
 
 #include <math.h>
@@ -32,8 +35,8 @@ static bool uuid_scan(struct kl_slice s, uint8_t out[16]) {
     return i == s.len;
 }
 
-static enum kl_rc block(
-    uint8_t id, const void *bytes, size_t n, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc block(uint8_t id, const void *bytes, size_t n, struct kl_arena *arena,
+    struct kl_val *ret, struct kl_err *err) {
     struct kl_slice copy = kl_arena_dup(arena, kl_slice(bytes, n));
     if (!copy.ptr) {
         return kl_types__no_budget(err);
@@ -42,7 +45,8 @@ static enum kl_rc block(
     return KL_OK;
 }
 
-enum kl_rc kl_types__uuid_parse(struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_types__uuid_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
     struct kl_slice s = kl_slice_trim(text);
     uint8_t bytes[16] = {0};
     if (s.len >= 2 && s.ptr[0] == '{' && s.ptr[s.len - 1] == '}') {
@@ -99,7 +103,8 @@ static bool escape_scan(struct kl_slice s, char *out, size_t *ret_len) {
     return true;
 }
 
-enum kl_rc kl_types__bytes_parse(struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_types__bytes_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
     bool hex = kl_slice_starts_with(text, KL_S("\\x"));
     size_t n = 0;
     char *out = kl_arena_alloc(arena, (hex ? text.len / 2 : text.len) + 1);
@@ -129,8 +134,8 @@ static struct kl_slice element(const char *p, const char *end) {
     return kl_slice(start, (size_t)(p - start));
 }
 
-enum kl_rc kl_types__embedding_parse(
-    struct kl_type t, struct kl_slice text, struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_types__embedding_parse(struct kl_type t, struct kl_slice text, struct kl_arena *arena,
+    struct kl_val *ret, struct kl_err *err) {
     struct kl_slice s = kl_slice_trim(text);
     if (s.len < 2 || s.ptr[0] != '[' || s.ptr[s.len - 1] != ']') {
         return kl_types__bad_syntax(KL_T_EMBEDDING, text, err);
@@ -142,9 +147,11 @@ enum kl_rc kl_types__embedding_parse(
     bool empty = skip_spaces(s.ptr + 1, s.ptr + s.len) == s.ptr + s.len - 1;
     count = empty ? 0 : count;
     if ((t.dim && count != t.dim) || count == 0 || count > DIMENSIONS_MAX) {
-        return t.dim ? kl_fail(err, KL_E_TYPE, "Embedding dimension mismatch for column: expected %u, got %zu",
+        return t.dim ? kl_fail(err, KL_E_TYPE,
+                           "Embedding dimension mismatch for column: expected %u, got %zu",
                            (unsigned)t.dim, count)
-                     : kl_fail(err, KL_E_TYPE, "an embedding has 1 to %d dimensions, not %zu", DIMENSIONS_MAX, count);
+                     : kl_fail(err, KL_E_TYPE, "an embedding has 1 to %d dimensions, not %zu",
+                           DIMENSIONS_MAX, count);
     }
     float *out = kl_arena_alloc(arena, count * sizeof(float));
     if (!out) {
@@ -154,7 +161,8 @@ enum kl_rc kl_types__embedding_parse(
     for (size_t i = 0; i < count; i++) {
         struct kl_slice item = element(p, end);
         double d;
-        if (p + item.len >= end || kl_types__float_parse(KL_T_FLOAT, item, &d, err) != KL_OK || !isfinite(d)) {
+        if (p + item.len >= end || kl_types__float_parse(KL_T_FLOAT, item, &d, err) != KL_OK ||
+            !isfinite(d)) {
             return kl_types__bad_syntax(KL_T_EMBEDDING, text, err);
         }
         out[i] = (float)d;
@@ -235,7 +243,8 @@ static bool byte_object(struct json_bytes *j) {
     }
     do {
         size_t index;
-        if (!take(j, '"') || !number(j, j->n, &index) || index != j->n || !take(j, '"') || !take(j, ':') || !byte(j)) {
+        if (!take(j, '"') || !number(j, j->n, &index) || index != j->n || !take(j, '"') ||
+            !take(j, ':') || !byte(j)) {
             return false;
         }
     } while (take(j, ','));
@@ -244,8 +253,9 @@ static bool byte_object(struct json_bytes *j) {
 
 /* {"type":"Buffer","data":[…]}: how it writes a Node Buffer. */
 static bool node_buffer(struct json_bytes *j) {
-    return take(j, '{') && take_str(j, KL_S("\"type\"")) && take(j, ':') && take_str(j, KL_S("\"Buffer\"")) &&
-           take(j, ',') && take_str(j, KL_S("\"data\"")) && take(j, ':') && byte_array(j) && take(j, '}');
+    return take(j, '{') && take_str(j, KL_S("\"type\"")) && take(j, ':') &&
+           take_str(j, KL_S("\"Buffer\"")) && take(j, ',') && take_str(j, KL_S("\"data\"")) &&
+           take(j, ':') && byte_array(j) && take(j, '}');
 }
 
 enum kl_rc kl_types__bytes_from_json(

@@ -1,12 +1,20 @@
-/* Values to another type. One function per target type, which knows the sources it takes; what is not listed there is no
- * conversion. Text of type UNKNOWN, and any text under an explicit cast, is parsed as the target.
+/* Values to another type. One function per target type, which knows the sources it takes; what is
+ * not listed there is no conversion. Text of type UNKNOWN, and any text under an explicit cast, is
+ * parsed as the target.
  *
  * Under ASSIGN (INSERT, UPDATE):
- *   number      <- number that fits            JSON        <- TEXT FILE (checked), number, boolean
- *   TEXT        <- number boolean temporal UUID JSON FILE     FILE, UUID  <- TEXT (checked); FILE <- JSON
- *   temporal    <- temporal with the needed part, or an integer in the unit that results show (microseconds, days)
- *   BYTES, EMBEDDING <- JSON array: how clients send them
- * EXPLICIT adds: text to anything, anything to TEXT, boolean <-> integer, EMBEDDING to JSON, JSON to number and boolean. */
+ *
+ *   number            from a number that fits
+ *   TEXT              from number, boolean, temporal, UUID, JSON, FILE
+ *   JSON              from TEXT and FILE (checked), number, boolean
+ *   FILE              from TEXT and JSON (checked)
+ *   UUID              from TEXT
+ *   temporal          from a temporal with the needed part, or an integer in the unit that results
+ *                     show (microseconds, days)
+ *   BYTES, EMBEDDING  from a JSON array: how clients send them
+ *
+ * EXPLICIT adds: text to anything, anything to TEXT, boolean and integer both ways, EMBEDDING to
+ * JSON. */
 #include "types/internal.h"
 
 #include <math.h>
@@ -25,7 +33,8 @@ static enum kl_rc refuse(const struct job *j) {
     if (j->how == KL_CAST_EXPLICIT) {
         return kl_fail(j->err, KL_E_TYPE, "cannot cast type %s to %s", from, to);
     }
-    enum kl_rc rc = kl_fail(j->err, KL_E_TYPE, "a value of type %s cannot be assigned to type %s", from, to);
+    enum kl_rc rc =
+        kl_fail(j->err, KL_E_TYPE, "a value of type %s cannot be assigned to type %s", from, to);
     kl_err_hint(j->err, "Use CAST, or a literal of the type.");
     return rc;
 }
@@ -61,7 +70,8 @@ static enum kl_rc to_integer(const struct job *j, struct kl_val *ret) {
         i = (int64_t)d;
     } else if (v->type == KL_T_DECIMAL) {
         __int128 whole;
-        if (kl_dec_rescale(kl_val_dec(v), v->scale, 0, &whole) != KL_OK || whole > INT64_MAX || whole < INT64_MIN) {
+        if (kl_dec_rescale(kl_val_dec(v), v->scale, 0, &whole) != KL_OK || whole > INT64_MAX ||
+            whole < INT64_MIN) {
             return kl_types__out_of_range(j->to.id, j->err);
         }
         i = (int64_t)whole;
@@ -108,7 +118,8 @@ static enum kl_rc decimal_overflow(const struct job *j) {
     if (j->to.precision == 0) {
         return kl_types__out_of_range(KL_T_DECIMAL, j->err);
     }
-    return kl_fail(j->err, KL_E_TYPE, "decimal out of range: the value does not fit in DECIMAL(%u, %u)",
+    return kl_fail(j->err, KL_E_TYPE,
+        "decimal out of range: the value does not fit in DECIMAL(%u, %u)",
         (unsigned)j->to.precision, (unsigned)j->to.scale);
 }
 
@@ -116,10 +127,13 @@ static enum kl_rc decimal_overflow(const struct job *j) {
 static enum kl_rc float_to_decimal(const struct job *j, struct kl_val *ret) {
     char digits[40], text[64];
     if (!isfinite(j->v->d)) {
-        return kl_fail(j->err, KL_E_TYPE, "cannot convert %s to decimal", isnan(j->v->d) ? "NaN" : "infinity");
+        return kl_fail(
+            j->err, KL_E_TYPE, "cannot convert %s to decimal", isnan(j->v->d) ? "NaN" : "infinity");
     }
-    int exp, n = kl_types__double_digits(fabs(j->v->d), j->v->type == KL_T_FLOAT ? 6 : 15, digits, &exp);
-    snprintf(text, sizeof(text), "%s%.*se%d", signbit(j->v->d) ? "-" : "", n, digits, exp - (n - 1));
+    int exp,
+        n = kl_types__double_digits(fabs(j->v->d), j->v->type == KL_T_FLOAT ? 6 : 15, digits, &exp);
+    snprintf(
+        text, sizeof(text), "%s%.*se%d", signbit(j->v->d) ? "-" : "", n, digits, exp - (n - 1));
     __int128 unscaled;
     uint8_t scale;
     int wanted = j->to.precision ? j->to.scale : KL_DEC_SCALE_ANY;
@@ -184,8 +198,8 @@ static enum kl_rc to_text(const struct job *j, struct kl_val *ret) {
         *ret = kl_val_text(kl_val_slice(j->v));
         return KL_OK;
     }
-    bool assignable = kl_type_is_number(from) || from == KL_T_BOOLEAN || is_temporal(from) || from == KL_T_INTERVAL ||
-                      from == KL_T_UUID;
+    bool assignable = kl_type_is_number(from) || from == KL_T_BOOLEAN || is_temporal(from) ||
+                      from == KL_T_INTERVAL || from == KL_T_UUID;
     return assignable || j->how == KL_CAST_EXPLICIT ? text_of(j, ret) : refuse(j);
 }
 
@@ -198,7 +212,8 @@ static enum kl_rc to_json(const struct job *j, struct kl_val *ret) {
         return kl_fail(j->err, KL_E_TYPE, "JSON has no NaN and no infinity");
     }
     bool scalar = kl_type_is_number(from) || from == KL_T_BOOLEAN;
-    return scalar || (from == KL_T_EMBEDDING && j->how == KL_CAST_EXPLICIT) ? text_of(j, ret) : refuse(j);
+    return scalar || (from == KL_T_EMBEDDING && j->how == KL_CAST_EXPLICIT) ? text_of(j, ret)
+                                                                            : refuse(j);
 }
 
 static enum kl_rc to_bytes(const struct job *j, struct kl_val *ret) {
@@ -218,8 +233,9 @@ static enum kl_rc to_embedding(const struct job *j, struct kl_val *ret) {
     }
     size_t dim = v->len / sizeof(float);
     if (j->to.dim && dim != j->to.dim) {
-        return kl_fail(j->err, KL_E_TYPE, "Embedding dimension mismatch for column: expected %u, got %zu",
-            (unsigned)j->to.dim, dim);
+        return kl_fail(j->err, KL_E_TYPE,
+            "Embedding dimension mismatch for column: expected %u, got %zu", (unsigned)j->to.dim,
+            dim);
     }
     *ret = *v;
     return KL_OK;
@@ -228,7 +244,8 @@ static enum kl_rc to_embedding(const struct job *j, struct kl_val *ret) {
 /* UUID and FILE: text that is one. */
 static enum kl_rc to_checked_text(const struct job *j, struct kl_val *ret) {
     uint8_t from = j->v->type;
-    return from == KL_T_TEXT || (from == KL_T_JSON && j->to.id == KL_T_FILE) ? parse(j, ret) : refuse(j);
+    return from == KL_T_TEXT || (from == KL_T_JSON && j->to.id == KL_T_FILE) ? parse(j, ret)
+                                                                             : refuse(j);
 }
 
 static enum kl_rc temporal_int(const struct job *j, int64_t i, struct kl_val *ret) {
@@ -271,30 +288,42 @@ static enum kl_rc to_interval(const struct job *j, struct kl_val *ret) {
 
 static enum kl_rc convert(const struct job *j, struct kl_val *ret) {
     switch (j->to.id) {
-    case KL_T_BOOLEAN: return to_boolean(j, ret);
+    case KL_T_BOOLEAN:
+        return to_boolean(j, ret);
     case KL_T_SMALLINT:
     case KL_T_INT:
-    case KL_T_BIGINT: return to_integer(j, ret);
+    case KL_T_BIGINT:
+        return to_integer(j, ret);
     case KL_T_FLOAT:
-    case KL_T_DOUBLE: return to_float(j, ret);
-    case KL_T_DECIMAL: return to_decimal(j, ret);
-    case KL_T_TEXT: return to_text(j, ret);
-    case KL_T_JSON: return to_json(j, ret);
-    case KL_T_BYTES: return to_bytes(j, ret);
-    case KL_T_EMBEDDING: return to_embedding(j, ret);
+    case KL_T_DOUBLE:
+        return to_float(j, ret);
+    case KL_T_DECIMAL:
+        return to_decimal(j, ret);
+    case KL_T_TEXT:
+        return to_text(j, ret);
+    case KL_T_JSON:
+        return to_json(j, ret);
+    case KL_T_BYTES:
+        return to_bytes(j, ret);
+    case KL_T_EMBEDDING:
+        return to_embedding(j, ret);
     case KL_T_UUID:
-    case KL_T_FILE: return to_checked_text(j, ret);
+    case KL_T_FILE:
+        return to_checked_text(j, ret);
     case KL_T_TIMESTAMP:
     case KL_T_DATETIME:
     case KL_T_DATE:
-    case KL_T_TIME: return to_temporal(j, ret);
-    case KL_T_INTERVAL: return to_interval(j, ret);
-    default: return refuse(j);
+    case KL_T_TIME:
+        return to_temporal(j, ret);
+    case KL_T_INTERVAL:
+        return to_interval(j, ret);
+    default:
+        return refuse(j);
     }
 }
 
-enum kl_rc kl_val_cast(const struct kl_val *v, struct kl_type to, enum kl_cast how, struct kl_arena *arena,
-    struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_val_cast(const struct kl_val *v, struct kl_type to, enum kl_cast how,
+    struct kl_arena *arena, struct kl_val *ret, struct kl_err *err) {
     struct job j = {.v = v, .to = to, .how = how, .arena = arena, .err = err};
     if (v->null) {
         *ret = kl_val_null(to.id);

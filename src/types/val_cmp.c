@@ -1,9 +1,11 @@
 /* Order, equality and hashes of values.
  *
- * Numbers of different types compare by exact value: the whole parts as integers, then the fractions. A decimal fraction and a
- * binary one meet digit by digit in base 2, which ends because the binary one is finite. So the order is transitive over
- * any mix of integers, decimals and floats, which a comparison through double is not. NaN is above every number and equal to
- * itself; -0 equals 0. Points in time compare as microseconds. Intervals compare by length, a month counting 30 days. */
+ * Numbers of different types compare by exact value: the whole parts as integers, then the
+ * fractions. A decimal fraction and a binary one meet digit by digit in base 2, which ends because
+ * the binary one is finite. So the order is transitive over any mix of integers, decimals and
+ * floats, which a comparison through double is not. NaN is above every number and equal to itself;
+ * -0 equals 0. Points in time compare as microseconds. Intervals compare by length, a month
+ * counting 30 days. */
 #include "types/internal.h"
 
 #include <math.h>
@@ -59,7 +61,8 @@ static int cmp_dec(__int128 a, int a_scale, __int128 b, int b_scale) {
     if (a_scale == b_scale) {
         return ORDER(a, b);
     }
-    __int128 a_unit = (__int128)kl_types__pow10(a_scale), b_unit = (__int128)kl_types__pow10(b_scale);
+    __int128 a_unit = (__int128)kl_types__pow10(a_scale),
+             b_unit = (__int128)kl_types__pow10(b_scale);
     __int128 a_whole = a / a_unit, b_whole = b / b_unit;
     if (a_whole != b_whole) {
         return ORDER(a_whole, b_whole);
@@ -106,7 +109,8 @@ static __int128 point_us(const struct kl_val *v) {
 static int cmp_embedding(const struct kl_val *a, const struct kl_val *b) {
     uint32_t n = KL_MIN(a->len, b->len) / sizeof(float);
     for (uint32_t i = 0; i < n; i++) {
-        int c = cmp_double((double)kl_types__embedding_at(a, i), (double)kl_types__embedding_at(b, i));
+        int c =
+            cmp_double((double)kl_types__embedding_at(a, i), (double)kl_types__embedding_at(b, i));
         if (c != 0) {
             return c;
         }
@@ -128,19 +132,24 @@ int kl_val_cmp(const struct kl_val *a, const struct kl_val *b) {
         return ORDER(x, y);
     }
     switch (a->type) {
-    case KL_T_BOOLEAN: return ORDER(a->b, b->b);
+    case KL_T_BOOLEAN:
+        return ORDER(a->b, b->b);
     case KL_T_TIMESTAMP:
     case KL_T_DATETIME:
     case KL_T_DATE:
-    case KL_T_TIME: return ORDER(a->i, b->i);
+    case KL_T_TIME:
+        return ORDER(a->i, b->i);
     case KL_T_BYTES:
-    case KL_T_UUID: return kl_slice_cmp(kl_val_slice(a), kl_val_slice(b));
-    case KL_T_EMBEDDING: return cmp_embedding(a, b);
+    case KL_T_UUID:
+        return kl_slice_cmp(kl_val_slice(a), kl_val_slice(b));
+    case KL_T_EMBEDDING:
+        return cmp_embedding(a, b);
     case KL_T_INTERVAL: {
         __int128 x = kl_types__interval_span(a->iv), y = kl_types__interval_span(b->iv);
         return ORDER(x, y);
     }
-    default: KL_UNREACHABLE();
+    default:
+        KL_UNREACHABLE();
     }
 }
 
@@ -185,21 +194,27 @@ uint64_t kl_val_hash(const struct kl_val *v) {
         return UINT64_C(0x9e3779b97f4a7c15);
     }
     switch (v->type) {
-    case KL_T_BOOLEAN: return hash_bytes(&v->b, sizeof(v->b));
+    case KL_T_BOOLEAN:
+        return hash_bytes(&v->b, sizeof(v->b));
     case KL_T_FLOAT:
-    case KL_T_DOUBLE: return hash_double(v->d);
-    case KL_T_DECIMAL: return hash_decimal(v);
+    case KL_T_DOUBLE:
+        return hash_double(v->d);
+    case KL_T_DECIMAL:
+        return hash_decimal(v);
     case KL_T_TEXT:
     case KL_T_JSON:
     case KL_T_FILE:
     case KL_T_BYTES:
-    case KL_T_UUID: return kl_slice_hash(kl_val_slice(v));
-    case KL_T_EMBEDDING: return hash_embedding(v);
+    case KL_T_UUID:
+        return kl_slice_hash(kl_val_slice(v));
+    case KL_T_EMBEDDING:
+        return hash_embedding(v);
     case KL_T_INTERVAL: {
         __int128 span = kl_types__interval_span(v->iv);
         return hash_bytes(&span, sizeof(span));
     }
-    default: return hash_bytes(&v->i, sizeof(v->i));
+    default:
+        return hash_bytes(&v->i, sizeof(v->i));
     }
 }
 

@@ -1,8 +1,15 @@
 /* Value to the JSON cell of a result, the same for HTTP and WebSocket:
  *
- *   BOOLEAN true | SMALLINT INT number | BIGINT DECIMAL string | FLOAT DOUBLE number (NaN and infinities: string)
- *   DATE days, TIME TIMESTAMP DATETIME microseconds: numbers | TEXT UUID INTERVAL string | JSON FILE string that holds the JSON text
- *   BYTES EMBEDDING array of numbers | NULL null */
+ *   NULL                       null
+ *   BOOLEAN                    true, false
+ *   SMALLINT INT               number
+ *   BIGINT DECIMAL             string
+ *   FLOAT DOUBLE               number; NaN and the infinities as strings
+ *   DATE                       number: days
+ *   TIME TIMESTAMP DATETIME    number: microseconds
+ *   TEXT UUID INTERVAL         string
+ *   JSON FILE                  string that holds the JSON text
+ *   BYTES EMBEDDING            array of numbers */
 #include "types/internal.h"
 
 static void quoted_scalar(const struct kl_val *v, struct kl_buf *out) {
@@ -41,24 +48,41 @@ void kl_val_to_json(const struct kl_val *v, struct kl_buf *out) {
         return;
     }
     switch (v->type) {
-    case KL_T_BOOLEAN: kl_buf_puts(out, v->b ? "true" : "false"); break;
+    case KL_T_BOOLEAN:
+        kl_buf_puts(out, v->b ? "true" : "false");
+        break;
     case KL_T_SMALLINT:
     case KL_T_INT:
     case KL_T_DATE:
     case KL_T_TIME:
     case KL_T_TIMESTAMP:
-    case KL_T_DATETIME: kl_buf_i64(out, v->i); break;
-    case KL_T_FLOAT: kl_json_float(out, (float)v->d); break;
-    case KL_T_DOUBLE: kl_json_double(out, v->d); break;
+    case KL_T_DATETIME:
+        kl_buf_i64(out, v->i);
+        break;
+    case KL_T_FLOAT:
+        kl_json_float(out, (float)v->d);
+        break;
+    case KL_T_DOUBLE:
+        kl_json_double(out, v->d);
+        break;
     case KL_T_BIGINT:
     case KL_T_DECIMAL:
     case KL_T_UUID:
-    case KL_T_INTERVAL: quoted_scalar(v, out); break;
+    case KL_T_INTERVAL:
+        quoted_scalar(v, out);
+        break;
     case KL_T_TEXT:
     case KL_T_JSON:
-    case KL_T_FILE: kl_json_str(out, kl_val_slice(v)); break;
-    case KL_T_BYTES: byte_array(v, out); break;
-    case KL_T_EMBEDDING: float_array(v, out); break;
-    default: KL_UNREACHABLE();
+    case KL_T_FILE:
+        kl_json_str(out, kl_val_slice(v));
+        break;
+    case KL_T_BYTES:
+        byte_array(v, out);
+        break;
+    case KL_T_EMBEDDING:
+        float_array(v, out);
+        break;
+    default:
+        KL_UNREACHABLE();
     }
 }

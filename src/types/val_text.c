@@ -1,4 +1,5 @@
-/* Value to text: as a cast to TEXT gives it, and as a literal that stands for itself in a SQL text. */
+/* Value to text: as a cast to TEXT gives it, and as a literal that stands for itself in a SQL text.
+ */
 #include "types/internal.h"
 
 #include <stdio.h>
@@ -26,22 +27,34 @@ static size_t literal(const char *word, char *out) {
 size_t kl_types__scalar_text(const struct kl_val *v, char *out) {
     size_t n;
     switch (v->type) {
-    case KL_T_BOOLEAN: return literal(v->b ? "true" : "false", out);
+    case KL_T_BOOLEAN:
+        return literal(v->b ? "true" : "false", out);
     case KL_T_SMALLINT:
     case KL_T_INT:
-    case KL_T_BIGINT: return kl_types__i64_text(v->i, out);
-    case KL_T_FLOAT: return kl_types__float_text((float)v->d, out);
-    case KL_T_DOUBLE: return kl_types__double_text(v->d, out);
-    case KL_T_DECIMAL: return kl_types__dec_text(kl_val_dec(v), v->scale, out);
-    case KL_T_DATE: return kl_types__date_text((int32_t)v->i, out);
-    case KL_T_TIME: return kl_types__time_text(v->i, out);
-    case KL_T_TIMESTAMP: return kl_types__timestamp_text(v->i, out);
+    case KL_T_BIGINT:
+        return kl_types__i64_text(v->i, out);
+    case KL_T_FLOAT:
+        return kl_types__float_text((float)v->d, out);
+    case KL_T_DOUBLE:
+        return kl_types__double_text(v->d, out);
+    case KL_T_DECIMAL:
+        return kl_types__dec_text(kl_val_dec(v), v->scale, out);
+    case KL_T_DATE:
+        return kl_types__date_text((int32_t)v->i, out);
+    case KL_T_TIME:
+        return kl_types__time_text(v->i, out);
+    case KL_T_TIMESTAMP:
+        return kl_types__timestamp_text(v->i, out);
     case KL_T_DATETIME:
         n = kl_types__timestamp_text(v->i, out);
         return n + literal("+00", out + n);
-    case KL_T_INTERVAL: return kl_types__interval_text(v->iv, out);
-    case KL_T_UUID: KL_ASSERT(v->len == 16); return uuid_text(v, out);
-    default: return 0;
+    case KL_T_INTERVAL:
+        return kl_types__interval_text(v->iv, out);
+    case KL_T_UUID:
+        KL_ASSERT(v->len == 16);
+        return uuid_text(v, out);
+    default:
+        return 0;
     }
 }
 
@@ -65,13 +78,19 @@ void kl_val_to_text(const struct kl_val *v, struct kl_buf *out) {
     switch (v->type) {
     case KL_T_TEXT:
     case KL_T_JSON:
-    case KL_T_FILE: kl_buf_slice(out, kl_val_slice(v)); break;
+    case KL_T_FILE:
+        kl_buf_slice(out, kl_val_slice(v));
+        break;
     case KL_T_BYTES:
         kl_buf_puts(out, "\\x");
         kl_hex_encode(out, kl_val_slice(v));
         break;
-    case KL_T_EMBEDDING: embedding_text(v, out); break;
-    default: kl_buf_append(out, text, kl_types__scalar_text(v, text)); break;
+    case KL_T_EMBEDDING:
+        embedding_text(v, out);
+        break;
+    default:
+        kl_buf_append(out, text, kl_types__scalar_text(v, text));
+        break;
     }
 }
 
@@ -106,7 +125,8 @@ static void decimal_sql(const struct kl_val *v, struct kl_buf *out) {
 
 /* Three plain units, which every dialect reads alike. */
 static void interval_sql(const struct kl_val *v, struct kl_buf *out) {
-    kl_buf_printf(out, "INTERVAL '%d months %d days %lld microseconds'", v->iv.months, v->iv.days, (long long)v->iv.us);
+    kl_buf_printf(out, "INTERVAL '%d months %d days %lld microseconds'", v->iv.months, v->iv.days,
+        (long long)v->iv.us);
 }
 
 static void prefixed(const char *type, const struct kl_val *v, struct kl_buf *out) {
@@ -122,9 +142,13 @@ void kl_val_to_sql(const struct kl_val *v, struct kl_buf *out) {
         return;
     }
     switch (v->type) {
-    case KL_T_BOOLEAN: kl_buf_puts(out, v->b ? "TRUE" : "FALSE"); break;
+    case KL_T_BOOLEAN:
+        kl_buf_puts(out, v->b ? "TRUE" : "FALSE");
+        break;
     case KL_T_SMALLINT:
-    case KL_T_INT: kl_buf_i64(out, v->i); break;
+    case KL_T_INT:
+        kl_buf_i64(out, v->i);
+        break;
     case KL_T_BIGINT:
         if (v->i == INT64_MIN) { /* as a number it would be the negation of one that is too large */
             cast_of(v, "BIGINT", out);
@@ -132,11 +156,19 @@ void kl_val_to_sql(const struct kl_val *v, struct kl_buf *out) {
             kl_buf_i64(out, v->i);
         }
         break;
-    case KL_T_FLOAT: cast_of(v, "REAL", out); break;
-    case KL_T_DOUBLE: cast_of(v, "DOUBLE PRECISION", out); break;
-    case KL_T_DECIMAL: decimal_sql(v, out); break;
+    case KL_T_FLOAT:
+        cast_of(v, "REAL", out);
+        break;
+    case KL_T_DOUBLE:
+        cast_of(v, "DOUBLE PRECISION", out);
+        break;
+    case KL_T_DECIMAL:
+        decimal_sql(v, out);
+        break;
     case KL_T_TEXT:
-    case KL_T_FILE: quoted(kl_val_slice(v), out); break;
+    case KL_T_FILE:
+        quoted(kl_val_slice(v), out);
+        break;
     case KL_T_JSON:
         kl_buf_puts(out, "CAST(");
         quoted(kl_val_slice(v), out);
@@ -147,16 +179,29 @@ void kl_val_to_sql(const struct kl_val *v, struct kl_buf *out) {
         kl_hex_encode(out, kl_val_slice(v));
         kl_buf_putc(out, '\'');
         break;
-    case KL_T_UUID: cast_of(v, "UUID", out); break;
+    case KL_T_UUID:
+        cast_of(v, "UUID", out);
+        break;
     case KL_T_EMBEDDING:
         snprintf(type, sizeof(type), "EMBEDDING(%u)", (unsigned)(v->len / sizeof(float)));
         cast_of(v, type, out);
         break;
-    case KL_T_TIMESTAMP: prefixed("TIMESTAMP", v, out); break;
-    case KL_T_DATETIME: prefixed("TIMESTAMPTZ", v, out); break;
-    case KL_T_DATE: prefixed("DATE", v, out); break;
-    case KL_T_TIME: prefixed("TIME", v, out); break;
-    case KL_T_INTERVAL: interval_sql(v, out); break;
-    default: KL_UNREACHABLE();
+    case KL_T_TIMESTAMP:
+        prefixed("TIMESTAMP", v, out);
+        break;
+    case KL_T_DATETIME:
+        prefixed("TIMESTAMPTZ", v, out);
+        break;
+    case KL_T_DATE:
+        prefixed("DATE", v, out);
+        break;
+    case KL_T_TIME:
+        prefixed("TIME", v, out);
+        break;
+    case KL_T_INTERVAL:
+        interval_sql(v, out);
+        break;
+    default:
+        KL_UNREACHABLE();
     }
 }

@@ -1,4 +1,5 @@
-/* Shared by the tests of types/: parse and print in one call, and a small seeded generator whose seed is printed. */
+/* Shared by the tests of types/: parse and print in one call, and a small seeded generator whose
+ * seed is printed. */
 #ifndef KL_TEST_TYPES_SUPPORT_H
 #define KL_TEST_TYPES_SUPPORT_H
 
@@ -53,7 +54,8 @@ __attribute__((unused)) static struct kl_val parse(struct kl_type t, const char 
     return v;
 }
 
-__attribute__((unused)) static void refused(struct kl_type t, const char *text, enum kl_rc rc, const char *message) {
+__attribute__((unused)) static void refused(
+    struct kl_type t, const char *text, enum kl_rc rc, const char *message) {
     struct kl_val v = {.type = 99};
     last_err.msg[0] = 0;
     enum kl_rc got = kl_val_parse(t, kl_slice_str(text), &arena, &v, &last_err);
@@ -64,9 +66,8 @@ __attribute__((unused)) static void refused(struct kl_type t, const char *text, 
     assert_string_equal(last_err.msg, message);
 }
 
-
-
-__attribute__((unused)) static const char *printed(void (*print)(const struct kl_val *, struct kl_buf *), const struct kl_val *v) {
+__attribute__((unused)) static const char *printed(
+    void (*print)(const struct kl_val *, struct kl_buf *), const struct kl_val *v) {
     struct kl_buf b;
     kl_buf_init(&b, 0);
     print(v, &b);

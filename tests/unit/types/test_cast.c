@@ -1,4 +1,5 @@
-/* Conversions: the whole matrix under both rules, rounding, limits, what clients send, common types. */
+/* Conversions: the whole matrix under both rules, rounding, limits, what clients send, common
+ * types. */
 #include "support.h"
 #include <math.h>
 
@@ -61,10 +62,13 @@ static void test_to_integers(void **state) {
     casts(unknown(" 42 "), KL_TYPE(INT), "42");
     fails(unknown("4x"), KL_TYPE(INT), "invalid input syntax for type integer: \"4x\"");
     casts_how(kl_val_bool(true), KL_TYPE(INT), KL_CAST_EXPLICIT, "1");
-    fails_how(kl_val_bool(true), KL_TYPE(INT), KL_CAST_ASSIGN, "a value of type boolean cannot be assigned to type integer");
+    fails_how(kl_val_bool(true), KL_TYPE(INT), KL_CAST_ASSIGN,
+        "a value of type boolean cannot be assigned to type integer");
     casts_how(kl_val_text(KL_S("42")), KL_TYPE(INT), KL_CAST_EXPLICIT, "42");
-    fails_how(kl_val_text(KL_S("42")), KL_TYPE(INT), KL_CAST_ASSIGN, "a value of type text cannot be assigned to type integer");
-    fails_how(kl_val_int(KL_T_TIMESTAMP, 1), KL_TYPE(BIGINT), KL_CAST_EXPLICIT, "cannot cast type timestamp to bigint");
+    fails_how(kl_val_text(KL_S("42")), KL_TYPE(INT), KL_CAST_ASSIGN,
+        "a value of type text cannot be assigned to type integer");
+    fails_how(kl_val_int(KL_T_TIMESTAMP, 1), KL_TYPE(BIGINT), KL_CAST_EXPLICIT,
+        "cannot cast type timestamp to bigint");
 }
 
 static void test_to_floats_and_decimals(void **state) {
@@ -80,10 +84,12 @@ static void test_to_floats_and_decimals(void **state) {
     casts(kl_val_i64(42), dec(10, 2), "42.00");
     casts(kl_val_i64(INT64_MIN), dec(38, 19), "-9223372036854775808.0000000000000000000");
     casts(kl_val_i64(INT64_MIN), KL_TYPE(DECIMAL), "-9223372036854775808");
-    fails(kl_val_i64(1000), dec(4, 2), "decimal out of range: the value does not fit in DECIMAL(4, 2)");
+    fails(kl_val_i64(1000), dec(4, 2),
+        "decimal out of range: the value does not fit in DECIMAL(4, 2)");
     casts(kl_val_decimal(12345, 3), dec(4, 2), "12.35");
     casts(kl_val_decimal(12345, 3), KL_TYPE(DECIMAL), "12.345");
-    fails(kl_val_decimal(99995, 3), dec(4, 2), "decimal out of range: the value does not fit in DECIMAL(4, 2)");
+    fails(kl_val_decimal(99995, 3), dec(4, 2),
+        "decimal out of range: the value does not fit in DECIMAL(4, 2)");
     casts(kl_val_double(0.1), dec(38, 20), "0.10000000000000000000");
     casts(kl_val_double(0.1), KL_TYPE(DECIMAL), "0.1");
     casts(kl_val_double(1e20), KL_TYPE(DECIMAL), "100000000000000000000");
@@ -101,11 +107,13 @@ static void test_to_text_and_json(void **state) {
     casts(kl_val_bool(true), KL_TYPE(TEXT), "true");
     casts(kl_val_decimal(150, 2), KL_TYPE(TEXT), "1.50");
     casts(parse(KL_TYPE(TIMESTAMP), "2026-01-01"), KL_TYPE(TEXT), "2026-01-01 00:00:00");
-    casts(parse(KL_TYPE(UUID), "3F0C1E9A0B1C4D2E8F30112233445566"), KL_TYPE(TEXT), "3f0c1e9a-0b1c-4d2e-8f30-112233445566");
+    casts(parse(KL_TYPE(UUID), "3F0C1E9A0B1C4D2E8F30112233445566"), KL_TYPE(TEXT),
+        "3f0c1e9a-0b1c-4d2e-8f30-112233445566");
     casts(parse(KL_TYPE(JSON), "[1]"), KL_TYPE(TEXT), "[1]");
     casts_how(parse(KL_TYPE(BYTES), "ab"), KL_TYPE(TEXT), KL_CAST_EXPLICIT, "\\x6162");
     casts_how(parse(KL_TYPE(BYTES), ""), KL_TYPE(TEXT), KL_CAST_EXPLICIT, "\\x");
-    fails_how(parse(KL_TYPE(BYTES), "ab"), KL_TYPE(TEXT), KL_CAST_ASSIGN, "a value of type bytes cannot be assigned to type text");
+    fails_how(parse(KL_TYPE(BYTES), "ab"), KL_TYPE(TEXT), KL_CAST_ASSIGN,
+        "a value of type bytes cannot be assigned to type text");
     casts_how(parse(emb(2), "[1,2]"), KL_TYPE(TEXT), KL_CAST_EXPLICIT, "[1,2]");
     casts(unknown("x"), KL_TYPE(TEXT), "x");
     casts(unknown("{\"a\": 1}"), KL_TYPE(JSON), "{\"a\": 1}");
@@ -126,12 +134,15 @@ static void test_booleans(void **state) {
     casts(unknown("yes"), KL_TYPE(BOOLEAN), "true");
     casts_how(kl_val_i64(0), KL_TYPE(BOOLEAN), KL_CAST_EXPLICIT, "false");
     casts_how(kl_val_i64(-7), KL_TYPE(BOOLEAN), KL_CAST_EXPLICIT, "true");
-    fails_how(kl_val_i64(1), KL_TYPE(BOOLEAN), KL_CAST_ASSIGN, "a value of type bigint cannot be assigned to type boolean");
-    fails_how(kl_val_double(1), KL_TYPE(BOOLEAN), KL_CAST_EXPLICIT, "cannot cast type double to boolean");
+    fails_how(kl_val_i64(1), KL_TYPE(BOOLEAN), KL_CAST_ASSIGN,
+        "a value of type bigint cannot be assigned to type boolean");
+    fails_how(
+        kl_val_double(1), KL_TYPE(BOOLEAN), KL_CAST_EXPLICIT, "cannot cast type double to boolean");
 }
 
 static void test_temporals(void **state) {
-    struct kl_val ts = parse(KL_TYPE(TIMESTAMP), "1969-12-31 23:59:59.5"), date = parse(KL_TYPE(DATE), "2026-02-03");
+    struct kl_val ts = parse(KL_TYPE(TIMESTAMP), "1969-12-31 23:59:59.5"),
+                  date = parse(KL_TYPE(DATE), "2026-02-03");
     casts(ts, KL_TYPE(DATE), "1969-12-31");
     casts(ts, KL_TYPE(TIME), "23:59:59.5");
     casts(ts, KL_TYPE(DATETIME), "1969-12-31 23:59:59.5+00");
@@ -152,12 +163,14 @@ static void test_temporals(void **state) {
     fails(kl_val_i64(3000000), KL_TYPE(DATE), "date out of range");
     fails(kl_val_i64(-1), KL_TYPE(TIME), "time out of range");
     casts(unknown("2026-01-01T10:00:00Z"), KL_TYPE(TIMESTAMP), "2026-01-01 10:00:00");
-    fails_how(kl_val_text(KL_S("2026-01-01")), KL_TYPE(DATE), KL_CAST_ASSIGN, "a value of type text cannot be assigned to type date");
+    fails_how(kl_val_text(KL_S("2026-01-01")), KL_TYPE(DATE), KL_CAST_ASSIGN,
+        "a value of type text cannot be assigned to type date");
     casts_how(kl_val_text(KL_S("1 day")), KL_TYPE(INTERVAL), KL_CAST_EXPLICIT, "1 day");
 }
 
 static void test_blocks(void **state) {
-    casts(kl_val_text(KL_S("3f0c1e9a0b1c4d2e8f30112233445566")), KL_TYPE(UUID), "3f0c1e9a-0b1c-4d2e-8f30-112233445566");
+    casts(kl_val_text(KL_S("3f0c1e9a0b1c4d2e8f30112233445566")), KL_TYPE(UUID),
+        "3f0c1e9a-0b1c-4d2e-8f30-112233445566");
     casts(unknown("\\xDEAD"), KL_TYPE(BYTES), "\\xdead");
     casts(unknown("[1]"), KL_TYPE(BYTES), "\\x5b315d"); /* a quoted literal is its bytes */
     static const char *const arrays[] = {"[222,173]", " [ 222 , 173 ] ", "{\"0\":222,\"1\":173}",
@@ -167,8 +180,8 @@ static void test_blocks(void **state) {
     }
     casts(parse(KL_TYPE(JSON), "[]"), KL_TYPE(BYTES), "\\x");
     casts(parse(KL_TYPE(JSON), "{}"), KL_TYPE(BYTES), "\\x");
-    static const char *const bad[] = {"[256]", "[-1]", "[1.5]", "[\"1\"]", "{\"1\":1}", "{\"0\":1,\"2\":1}", "{\"a\":1}",
-        "5", "[[1]]", "{\"type\":\"Buffer\"}", "[1e1]"};
+    static const char *const bad[] = {"[256]", "[-1]", "[1.5]", "[\"1\"]", "{\"1\":1}",
+        "{\"0\":1,\"2\":1}", "{\"a\":1}", "5", "[[1]]", "{\"type\":\"Buffer\"}", "[1e1]"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         char quoted[100];
         snprintf(quoted, sizeof(quoted), "invalid input syntax for type bytes: \"%s\"", bad[i]);
@@ -177,18 +190,22 @@ static void test_blocks(void **state) {
     casts(parse(KL_TYPE(JSON), "[0.5, 2]"), emb(2), "[0.5,2]");
     casts(unknown("[0.5, 2]"), emb(2), "[0.5,2]");
     casts(parse(emb(0), "[1,2]"), emb(2), "[1,2]");
-    fails(parse(emb(0), "[1,2]"), emb(3), "Embedding dimension mismatch for column: expected 3, got 2");
-    fails(parse(KL_TYPE(JSON), "[1,2]"), emb(3), "Embedding dimension mismatch for column: expected 3, got 2");
-    fails_how(kl_val_text(KL_S("[1,2]")), emb(2), KL_CAST_ASSIGN, "a value of type text cannot be assigned to type embedding");
+    fails(parse(emb(0), "[1,2]"), emb(3),
+        "Embedding dimension mismatch for column: expected 3, got 2");
+    fails(parse(KL_TYPE(JSON), "[1,2]"), emb(3),
+        "Embedding dimension mismatch for column: expected 3, got 2");
+    fails_how(kl_val_text(KL_S("[1,2]")), emb(2), KL_CAST_ASSIGN,
+        "a value of type text cannot be assigned to type embedding");
 }
 
-static const uint8_t all_ids[] = {KL_T_BOOLEAN, KL_T_SMALLINT, KL_T_INT, KL_T_BIGINT, KL_T_FLOAT, KL_T_DOUBLE, KL_T_DECIMAL,
-    KL_T_TEXT, KL_T_JSON, KL_T_FILE, KL_T_BYTES, KL_T_UUID, KL_T_EMBEDDING, KL_T_TIMESTAMP, KL_T_DATETIME, KL_T_DATE,
-    KL_T_TIME, KL_T_INTERVAL};
+static const uint8_t all_ids[] = {KL_T_BOOLEAN, KL_T_SMALLINT, KL_T_INT, KL_T_BIGINT, KL_T_FLOAT,
+    KL_T_DOUBLE, KL_T_DECIMAL, KL_T_TEXT, KL_T_JSON, KL_T_FILE, KL_T_BYTES, KL_T_UUID,
+    KL_T_EMBEDDING, KL_T_TIMESTAMP, KL_T_DATETIME, KL_T_DATE, KL_T_TIME, KL_T_INTERVAL};
 
 static struct kl_val sample(uint8_t id) {
     static const char *const texts[] = {"true", "1", "1", "1", "1", "1", "1", "x", "1", "{}", "x",
-        "3f0c1e9a0b1c4d2e8f30112233445566", "[1]", "2026-01-01", "2026-01-01", "2026-01-01", "10:00", "1 day"};
+        "3f0c1e9a0b1c4d2e8f30112233445566", "[1]", "2026-01-01", "2026-01-01", "2026-01-01",
+        "10:00", "1 day"};
     for (size_t i = 0; i < KL_LEN(all_ids); i++) {
         if (all_ids[i] == id) {
             return parse((struct kl_type){.id = id}, texts[i]);
@@ -198,7 +215,8 @@ static struct kl_val sample(uint8_t id) {
     return kl_val_null(0);
 }
 
-/* Every pair: NULL becomes a NULL of the target; what ASSIGN takes EXPLICIT takes alike; a failure says why. */
+/* Every pair: NULL becomes a NULL of the target; what ASSIGN takes EXPLICIT takes alike; a failure
+ * says why. */
 static void test_matrix(void **state) {
     for (size_t a = 0; a < KL_LEN(all_ids); a++) {
         for (size_t b = 0; b < KL_LEN(all_ids); b++) {
@@ -222,21 +240,28 @@ static void test_matrix(void **state) {
         }
     }
     struct kl_val v = kl_val_i64(1), out;
-    assert_int_equal(kl_val_cast(&v, KL_TYPE(NULL), KL_CAST_EXPLICIT, &arena, &out, NULL), KL_E_TYPE);
+    assert_int_equal(
+        kl_val_cast(&v, KL_TYPE(NULL), KL_CAST_EXPLICIT, &arena, &out, NULL), KL_E_TYPE);
 }
 
 /* There and back: exact wherever the target holds the value. */
 static void test_round_trips(void **state) {
     for (int i = 0; i < 50000; i++) {
         struct kl_val v = kl_val_i64((int64_t)rnd() >> below(64)), there, back;
-        static const uint8_t through[] = {KL_T_DECIMAL, KL_T_TEXT, KL_T_JSON, KL_T_DOUBLE, KL_T_FLOAT, KL_T_INT, KL_T_SMALLINT};
+        static const uint8_t through[] = {
+            KL_T_DECIMAL, KL_T_TEXT, KL_T_JSON, KL_T_DOUBLE, KL_T_FLOAT, KL_T_INT, KL_T_SMALLINT};
         struct kl_type to = {.id = through[below(KL_LEN(through))]}, from = KL_TYPE(BIGINT);
         enum kl_rc rc = kl_val_cast(&v, to, KL_CAST_EXPLICIT, &arena, &there, NULL);
-        bool fits = to.id == KL_T_INT ? v.i == (int32_t)v.i : to.id == KL_T_SMALLINT ? v.i == (int16_t)v.i : true;
+        bool fits = to.id == KL_T_INT        ? v.i == (int32_t)v.i
+                    : to.id == KL_T_SMALLINT ? v.i == (int16_t)v.i
+                                             : true;
         assert_int_equal(rc, fits ? KL_OK : KL_E_TYPE);
-        int64_t exact = to.id == KL_T_DOUBLE ? INT64_C(1) << 53 : to.id == KL_T_FLOAT ? INT64_C(1) << 24 : INT64_MAX;
+        int64_t exact = to.id == KL_T_DOUBLE  ? INT64_C(1) << 53
+                        : to.id == KL_T_FLOAT ? INT64_C(1) << 24
+                                              : INT64_MAX;
         if (fits && v.i <= exact && v.i >= -exact) {
-            assert_int_equal(kl_val_cast(&there, from, KL_CAST_EXPLICIT, &arena, &back, NULL), KL_OK);
+            assert_int_equal(
+                kl_val_cast(&there, from, KL_CAST_EXPLICIT, &arena, &back, NULL), KL_OK);
             assert_true(back.i == v.i);
         }
         kl_arena_reset(&arena);

@@ -1,4 +1,5 @@
-/* Decimals against models: long division by hand for text, __int128 arithmetic for rescaling, long double for double. */
+/* Decimals against models: long division by hand for text, __int128 arithmetic for rescaling, long
+ * double for double. */
 #include "support.h"
 #include <math.h>
 
@@ -43,13 +44,19 @@ static void test_parse(void **state) {
     parses("1.5E-3", "0.0015", 4, 4);
     parses("123.456e2", "12345.6", 1, 6);
     parses("0e99999999999", "0", 0, 1);
-    parses("99999999999999999999999999999999999999", "99999999999999999999999999999999999999", 0, 38);
-    parses("-0.00000000000000000000000000000000000001", "-0.00000000000000000000000000000000000001", 38, 38);
+    parses(
+        "99999999999999999999999999999999999999", "99999999999999999999999999999999999999", 0, 38);
+    parses("-0.00000000000000000000000000000000000001", "-0.00000000000000000000000000000000000001",
+        38, 38);
     /* more digits than fit behind the point: rounded once */
-    parses("1.00000000000000000000000000000000000005", "1.0000000000000000000000000000000000001", 37, 38);
-    parses("9.99999999999999999999999999999999999999", "10.000000000000000000000000000000000000", 36, 38);
-    parses("0.000000000000000000000000000000000000001", "0.00000000000000000000000000000000000000", 38, 38);
-    static const char *const bad[] = {"", "-", ".", "1.2.3", "1e", "1e+", "abc", "1 2", "NaN", "0x10", "1e5.5", "--1"};
+    parses("1.00000000000000000000000000000000000005", "1.0000000000000000000000000000000000001",
+        37, 38);
+    parses("9.99999999999999999999999999999999999999", "10.000000000000000000000000000000000000",
+        36, 38);
+    parses("0.000000000000000000000000000000000000001", "0.00000000000000000000000000000000000000",
+        38, 38);
+    static const char *const bad[] = {
+        "", "-", ".", "1.2.3", "1e", "1e+", "abc", "1 2", "NaN", "0x10", "1e5.5", "--1"};
     __int128 v;
     uint8_t s, p;
     for (size_t i = 0; i < KL_LEN(bad); i++) {
@@ -57,8 +64,10 @@ static void test_parse(void **state) {
             fail_msg("accepted '%s'", bad[i]);
         }
     }
-    assert_int_equal(kl_dec_parse(KL_S("100000000000000000000000000000000000000"), &v, &s, &p), KL_E_TYPE);
-    assert_int_equal(kl_dec_parse(KL_S("99999999999999999999999999999999999999.5"), &v, &s, &p), KL_E_TYPE);
+    assert_int_equal(
+        kl_dec_parse(KL_S("100000000000000000000000000000000000000"), &v, &s, &p), KL_E_TYPE);
+    assert_int_equal(
+        kl_dec_parse(KL_S("99999999999999999999999999999999999999.5"), &v, &s, &p), KL_E_TYPE);
     assert_int_equal(kl_dec_parse(KL_S("1e38"), &v, &s, &p), KL_E_TYPE);
     assert_int_equal(kl_dec_parse(KL_S("1e99999999999999999999"), &v, &s, &p), KL_E_TYPE);
     parses("1e-99999999999999999999", "0.00000000000000000000000000000000000000", 38, 38);
@@ -73,9 +82,12 @@ static void test_values(void **state) {
     reads(dec(38, 0), "0.5", "1");
     reads(dec(38, 0), "0.4999", "0");
     reads(dec(0, 0), "1.250", "1.250");
-    refused(dec(4, 2), "99.995", KL_E_TYPE, "decimal out of range: the value does not fit in DECIMAL(4, 2)");
-    refused(dec(4, 2), "100", KL_E_TYPE, "decimal out of range: the value does not fit in DECIMAL(4, 2)");
-    refused(dec(4, 2), "1e400", KL_E_TYPE, "decimal out of range: the value does not fit in DECIMAL(4, 2)");
+    refused(dec(4, 2), "99.995", KL_E_TYPE,
+        "decimal out of range: the value does not fit in DECIMAL(4, 2)");
+    refused(dec(4, 2), "100", KL_E_TYPE,
+        "decimal out of range: the value does not fit in DECIMAL(4, 2)");
+    refused(dec(4, 2), "1e400", KL_E_TYPE,
+        "decimal out of range: the value does not fit in DECIMAL(4, 2)");
     refused(dec(0, 0), "1e400", KL_E_TYPE, "decimal out of range: at most 38 digits");
     refused(dec(4, 2), "NaN", KL_E_TYPE, "invalid input syntax for type decimal: \"NaN\"");
 }

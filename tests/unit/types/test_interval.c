@@ -45,11 +45,13 @@ static void test_notations(void **state) {
 }
 
 static void test_refusals(void **state) {
-    static const char *const syntax[] = {"", "  ", "day", "5 parsecs", "1 day ago 2", "1:", "ago", "P", "PT", "P1", "P1H",
-        "PT1Y", "1 2 days", "--1 day", "1..5 days", "1 day,", "@", "5 5", "1 hour 2 hours", "1 day 2 days", "1:00 2 minutes",
-        "1.5 s 20 ms", "1:00 2:00", "1-2 3 months"};
-    static const char *const range[] = {"99999999999999999999 days", "3000000000 days", "200000000 years",
-        "9223372036854775807 hours", "1:60", "1:00:61", "1-12", "-2147483648 days ago", "9223372036855 s"};
+    static const char *const syntax[] = {"", "  ", "day", "5 parsecs", "1 day ago 2", "1:", "ago",
+        "P", "PT", "P1", "P1H", "PT1Y", "1 2 days", "--1 day", "1..5 days", "1 day,", "@", "5 5",
+        "1 hour 2 hours", "1 day 2 days", "1:00 2 minutes", "1.5 s 20 ms", "1:00 2:00",
+        "1-2 3 months"};
+    static const char *const range[] = {"99999999999999999999 days", "3000000000 days",
+        "200000000 years", "9223372036854775807 hours", "1:60", "1:00:61", "1-12",
+        "-2147483648 days ago", "9223372036855 s"};
     char want[128];
     for (size_t i = 0; i < KL_LEN(syntax); i++) {
         snprintf(want, sizeof(want), "invalid input syntax for type interval: \"%s\"", syntax[i]);
@@ -76,8 +78,9 @@ static void same_interval(const struct kl_val *v, struct kl_val again, const cha
 }
 
 static void test_round_trips(void **state) {
-    static const struct kl_interval edges[] = {{INT32_MIN, INT32_MIN, INT64_MIN}, {INT32_MAX, INT32_MAX, INT64_MAX},
-        {INT32_MIN, INT32_MAX, -1}, {-1, 1, -1}, {-1, 0, 1}, {0, -1, 1}};
+    static const struct kl_interval edges[] = {{INT32_MIN, INT32_MIN, INT64_MIN},
+        {INT32_MAX, INT32_MAX, INT64_MAX}, {INT32_MIN, INT32_MAX, -1}, {-1, 1, -1}, {-1, 0, 1},
+        {0, -1, 1}};
     for (int i = 0; i < 20000; i++) {
         struct kl_val v = random_interval();
         if (i < (int)KL_LEN(edges)) {

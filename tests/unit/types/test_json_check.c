@@ -1,14 +1,18 @@
-/* The JSON check: the grammar's corners, the depth limit, every prefix of a valid text, random damage. */
+/* The JSON check: the grammar's corners, the depth limit, every prefix of a valid text, random
+ * damage. */
 #include "support.h"
 
 static void test_valid(void **state) {
-    static const char *const good[] = {"null", "true", "false", "0", "-0", "1", "-1.5e+10", "0.5", "1E5", "\"\"", "\"a\\\"b\"",
-        "\"\\u00e9\\n\\/\"", "\"\xc3\xa9\"", "[]", "{}", " [ 1 , 2 ] ", "{\"a\":{\"b\":[1,{}]},\"c\":null}", "[[],[{}]]", "\t\r\n1 ",
-        "{\"a\":1,\"a\":2}", "\"\\ud800\"", "123456789012345678901234567890", "{\"\":\"\"}"};
-    static const char *const bad[] = {"", " ", "nul", "nulll", "True", "01", "-", "1.", ".5", "1e", "1e+", "+1", "0x1", "\"",
-        "\"\\\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\n\"", "\"\xff\"", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{",
-        "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{1:1}", "[1}", "{\"a\":1]", "1 2", "[]]",
-        "{}{}", "'a'", "NaN", "Infinity", "// c\n1", "[1]x", "\xef\xbb\xbf[]", "{\"a\" 1}", "{\"a\"::1}", "[1],"};
+    static const char *const good[] = {"null", "true", "false", "0", "-0", "1", "-1.5e+10", "0.5",
+        "1E5", "\"\"", "\"a\\\"b\"", "\"\\u00e9\\n\\/\"", "\"\xc3\xa9\"", "[]", "{}", " [ 1 , 2 ] ",
+        "{\"a\":{\"b\":[1,{}]},\"c\":null}", "[[],[{}]]", "\t\r\n1 ", "{\"a\":1,\"a\":2}",
+        "\"\\ud800\"", "123456789012345678901234567890", "{\"\":\"\"}"};
+    static const char *const bad[] = {"", " ", "nul", "nulll", "True", "01", "-", "1.", ".5", "1e",
+        "1e+", "+1", "0x1", "\"", "\"\\\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\n\"",
+        "\"\xff\"", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{", "}", "{\"a\"",
+        "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{a:1}", "{1:1}", "[1}",
+        "{\"a\":1]", "1 2", "[]]", "{}{}", "'a'", "NaN", "Infinity", "// c\n1", "[1]x",
+        "\xef\xbb\xbf[]", "{\"a\" 1}", "{\"a\"::1}", "[1],"};
     for (size_t i = 0; i < KL_LEN(good); i++) {
         if (!kl_json_valid(kl_slice_str(good[i]))) {
             fail_msg("refused %s", good[i]);
@@ -47,7 +51,8 @@ static void test_depth(void **state) {
 }
 
 static void test_prefixes(void **state) {
-    static const char text[] = "{\"a\":[1,-2.5e3,true,null,\"x\\u00e9\\n\"],\"b\":{\"c\":{}},\"d\":[]}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e3,true,null,\"x\\u00e9\\n\"],\"b\":{\"c\":{}},\"d\":[]}";
     for (size_t n = 0; n < sizeof(text) - 1; n++) {
         char *exact = malloc(n + 1); /* so that a read past the end is seen */
         memcpy(exact, text, n);
@@ -58,7 +63,8 @@ static void test_prefixes(void **state) {
 }
 
 static void put_value(struct kl_buf *b, int depth) {
-    static const char *const scalars[] = {"0", "-12.5e-3", "true", "false", "null", "\"\"", "\"a\\\\b\"", "\"\\u0041\""};
+    static const char *const scalars[] = {
+        "0", "-12.5e-3", "true", "false", "null", "\"\"", "\"a\\\\b\"", "\"\\u0041\""};
     uint64_t kind = below(depth > 4 ? 1 : 3), count = below(4);
     if (kind == 0) {
         kl_buf_puts(b, scalars[below(KL_LEN(scalars))]);

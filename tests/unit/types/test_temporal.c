@@ -1,4 +1,5 @@
-/* Dates, times and timestamps: the calendar against counting day by day, texts, limits, random round trips. */
+/* Dates, times and timestamps: the calendar against counting day by day, texts, limits, random
+ * round trips. */
 #include "support.h"
 
 #define DAY INT64_C(86400000000)
@@ -17,7 +18,8 @@ static void test_calendar(void **state) {
                 int gy, gm, gd;
                 kl_date_to_ymd(days, &gy, &gm, &gd);
                 if (kl_date_from_ymd(y, m, d) != days || gy != y || gm != m || gd != d) {
-                    fail_msg("%04d-%02d-%02d is day %d, read back as %d-%d-%d", y, m, d, days, gy, gm, gd);
+                    fail_msg("%04d-%02d-%02d is day %d, read back as %d-%d-%d", y, m, d, days, gy,
+                        gm, gd);
                 }
             }
         }
@@ -74,13 +76,16 @@ static void test_date_and_time_text(void **state) {
 }
 
 static void test_refusals(void **state) {
-    static const char *const syntax[] = {"", " ", "foo", "2026", "2026-01", "2026-01-01T", "2026-01-01 10", "01/02/2026",
-        "2026-01-01 10:0", "2026-01-01 10:00:0", "2026-01-01 10:00:00.", "2026-01-01 10:00:00 CEST", "2026-01-01x",
-        "2026-01-01 10:00:00+", "2026-01-01 10:00:00+1:2:3", "26-01-01", "2026-01-011", "2026-01-01 10:000", "1760000000",
-        "2026-01-0110:00", "-2026-01-01", "2026-01-01 BC", "now x", "10:00:00", "2026-01-01 10:00:00 PM"};
-    static const char *const range[] = {"2026-13-01", "2026-00-01", "2026-02-29", "2026-04-31", "2026-01-32", "2026-01-00",
-        "0000-01-01", "2026-01-01 25:00:00", "2026-01-01 24:00:01", "2026-01-01 10:60:00", "2026-01-01 10:00:61",
-        "2026-01-01 10:00:00+16", "2026-01-01 10:00:00+02:60", "1900-02-29"};
+    static const char *const syntax[] = {"", " ", "foo", "2026", "2026-01", "2026-01-01T",
+        "2026-01-01 10", "01/02/2026", "2026-01-01 10:0", "2026-01-01 10:00:0",
+        "2026-01-01 10:00:00.", "2026-01-01 10:00:00 CEST", "2026-01-01x", "2026-01-01 10:00:00+",
+        "2026-01-01 10:00:00+1:2:3", "26-01-01", "2026-01-011", "2026-01-01 10:000", "1760000000",
+        "2026-01-0110:00", "-2026-01-01", "2026-01-01 BC", "now x", "10:00:00",
+        "2026-01-01 10:00:00 PM"};
+    static const char *const range[] = {"2026-13-01", "2026-00-01", "2026-02-29", "2026-04-31",
+        "2026-01-32", "2026-01-00", "0000-01-01", "2026-01-01 25:00:00", "2026-01-01 24:00:01",
+        "2026-01-01 10:60:00", "2026-01-01 10:00:61", "2026-01-01 10:00:00+16",
+        "2026-01-01 10:00:00+02:60", "1900-02-29"};
     char want[128];
     for (size_t i = 0; i < KL_LEN(syntax); i++) {
         snprintf(want, sizeof(want), "invalid input syntax for type timestamp: \"%s\"", syntax[i]);
@@ -92,10 +97,14 @@ static void test_refusals(void **state) {
     }
     refused(KL_TYPE(TIMESTAMP), "0001-01-01 00:00:00+01", KL_E_TYPE, "timestamp out of range");
     refused(KL_TYPE(DATETIME), "9999-12-31 23:59:59.9999999", KL_E_TYPE, "datetime out of range");
-    refused(KL_TYPE(TIMESTAMP), "infinity", KL_E_UNSUPPORTED, "infinity is not supported for type timestamp");
-    refused(KL_TYPE(DATE), "-Infinity", KL_E_UNSUPPORTED, "infinity is not supported for type date");
-    refused(KL_TYPE(TIME), "2026-01-01", KL_E_TYPE, "invalid input syntax for type time: \"2026-01-01\"");
-    refused(KL_TYPE(TIME), "24:00:00.1", KL_E_TYPE, "date/time field value out of range: \"24:00:00.1\"");
+    refused(KL_TYPE(TIMESTAMP), "infinity", KL_E_UNSUPPORTED,
+        "infinity is not supported for type timestamp");
+    refused(
+        KL_TYPE(DATE), "-Infinity", KL_E_UNSUPPORTED, "infinity is not supported for type date");
+    refused(KL_TYPE(TIME), "2026-01-01", KL_E_TYPE,
+        "invalid input syntax for type time: \"2026-01-01\"");
+    refused(KL_TYPE(TIME), "24:00:00.1", KL_E_TYPE,
+        "date/time field value out of range: \"24:00:00.1\"");
     refused(KL_TYPE(TIME), "today", KL_E_TYPE, "invalid input syntax for type time: \"today\"");
 }
 
@@ -159,8 +168,8 @@ static void test_add(void **state) {
     adds("1970-01-01", "-1 microsecond", "1969-12-31 23:59:59.999999");
     adds("0001-01-01", "9998 years 11 mons", "9999-12-01 00:00:00");
     int64_t least = -719162 * DAY, most = INT64_C(2932897) * DAY - 1, us;
-    static const struct kl_interval out[] = {{.us = 1}, {.days = 1}, {.months = 1}, {.months = INT32_MAX},
-        {.days = INT32_MAX}, {.us = INT64_MAX}};
+    static const struct kl_interval out[] = {{.us = 1}, {.days = 1}, {.months = 1},
+        {.months = INT32_MAX}, {.days = INT32_MAX}, {.us = INT64_MAX}};
     for (size_t i = 0; i < KL_LEN(out); i++) {
         struct kl_interval back = {-out[i].months, -out[i].days, -out[i].us};
         assert_int_equal(kl_timestamp_add(most, out[i], &us), KL_E_TYPE);
@@ -168,7 +177,8 @@ static void test_add(void **state) {
     }
     struct kl_interval lowest = {INT32_MIN, INT32_MIN, INT64_MIN};
     assert_int_equal(kl_timestamp_add(most, lowest, &us), KL_E_TYPE);
-    assert_int_equal(kl_timestamp_add(INT64_MAX, (struct kl_interval){.months = 1}, &us), KL_E_TYPE);
+    assert_int_equal(
+        kl_timestamp_add(INT64_MAX, (struct kl_interval){.months = 1}, &us), KL_E_TYPE);
     assert_int_equal(kl_timestamp_add(INT64_MIN, (struct kl_interval){0}, &us), KL_E_TYPE);
 }
 

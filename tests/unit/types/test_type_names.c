@@ -27,12 +27,16 @@ static void test_spellings(void **state) {
         {KL_T_SMALLINT, "SMALLINT;int2"},
         {KL_T_INT, "INT;INTEGER;INT4;MEDIUMINT;int(11)"},
         {KL_T_BIGINT, "BIGINT;INT8;INT64;BIGSERIAL;SERIAL8;SERIAL;SERIAL4;SMALLSERIAL;SERIAL2"},
-        {KL_T_DOUBLE, "DOUBLE;DOUBLE PRECISION;double \t\n precision;FLOAT8;FLOAT64;float(25);FLOAT(53)"},
+        {KL_T_DOUBLE,
+            "DOUBLE;DOUBLE PRECISION;double \t\n precision;FLOAT8;FLOAT64;float(25);FLOAT(53)"},
         {KL_T_FLOAT, "FLOAT;REAL;FLOAT4;float(24);FLOAT(1)"},
-        {KL_T_TEXT, "TEXT;STRING;VARCHAR(20);varchar;CHAR(3);character varying(10);CHARACTER VARYING;NVARCHAR(5);CLOB;"
-                    "MEDIUMTEXT;LongText;citext;ARRAY;ARRAY<INT>;ENUM('a','b');enum('x)y');SET('a');STRUCT<a INT>;bpchar"},
-        {KL_T_TIMESTAMP, "TIMESTAMP;timestamp(3);TIMESTAMP WITH TIME ZONE;timestamp(6) with time zone;"
-                         "TIMESTAMP WITHOUT TIME ZONE"},
+        {KL_T_TEXT, "TEXT;STRING;VARCHAR(20);varchar;CHAR(3);character varying(10);CHARACTER "
+                    "VARYING;NVARCHAR(5);CLOB;"
+                    "MEDIUMTEXT;LongText;citext;ARRAY;ARRAY<INT>;ENUM('a','b');enum('x)y');SET('a')"
+                    ";STRUCT<a INT>;bpchar"},
+        {KL_T_TIMESTAMP,
+            "TIMESTAMP;timestamp(3);TIMESTAMP WITH TIME ZONE;timestamp(6) with time zone;"
+            "TIMESTAMP WITHOUT TIME ZONE"},
         {KL_T_DATETIME, "DATETIME;TIMESTAMPTZ;timestamptz(3)"},
         {KL_T_DATE, "DATE;date "},
         {KL_T_TIME, "TIME;time(3);TIME WITHOUT TIME ZONE;TIME WITH TIME ZONE"},
@@ -70,8 +74,8 @@ static void test_modifiers(void **state) {
 }
 
 static void test_refusals(void **state) {
-    static const char *const unknown[] = {"TINYINT", "INT UNSIGNED", "UNSIGNED INT", "money", "VARCHAR(20", "int[]",
-        "point", "blob2", "hyper text", "a.b", "int)", "int(1)(2)"};
+    static const char *const unknown[] = {"TINYINT", "INT UNSIGNED", "UNSIGNED INT", "money",
+        "VARCHAR(20", "int[]", "point", "blob2", "hyper text", "a.b", "int)", "int(1)(2)"};
     for (size_t i = 0; i < KL_LEN(unknown); i++) {
         char want[100];
         snprintf(want, sizeof(want), "Unsupported data type: %s", unknown[i]);
@@ -79,8 +83,10 @@ static void test_refusals(void **state) {
     }
     no_type("", "Unsupported data type: ");
     no_type("()", "Unsupported data type: ()");
-    no_type("EMBEDDING", "EMBEDDING type requires exactly one dimension parameter, e.g., EMBEDDING(384)");
-    no_type("EMBEDDING(1,2)", "EMBEDDING type requires exactly one dimension parameter, e.g., EMBEDDING(384)");
+    no_type("EMBEDDING",
+        "EMBEDDING type requires exactly one dimension parameter, e.g., EMBEDDING(384)");
+    no_type("EMBEDDING(1,2)",
+        "EMBEDDING type requires exactly one dimension parameter, e.g., EMBEDDING(384)");
     no_type("EMBEDDING(abc)", "EMBEDDING dimension must be a positive integer, got 'abc'");
     no_type("EMBEDDING(-3)", "EMBEDDING dimension must be a positive integer, got '-3'");
     no_type("EMBEDDING(0)", "EMBEDDING dimension must be at least 1");
@@ -142,13 +148,15 @@ static void test_shown(void **state) {
 static void test_json_names(void **state) {
     struct kl_type t;
     assert_int_equal(kl_type_from_json_name(
-                         KL_S(" { \"Decimal\" : { \"scale\" : 2 , \"precision\" : 18 } } "), &t), KL_OK);
+                         KL_S(" { \"Decimal\" : { \"scale\" : 2 , \"precision\" : 18 } } "), &t),
+        KL_OK);
     assert_int_equal(t.precision, 18);
     assert_int_equal(t.scale, 2);
-    static const char *const bad[] = {"", "\"", "BigInt", "\"bigint\"", "\"Nope\"", "{}", "{\"Decimal\":{}}",
-        "{\"Decimal\":{\"precision\":39,\"scale\":2}}", "{\"Decimal\":{\"precision\":5,\"scale\":6}}",
-        "{\"Decimal\":{\"precision\":10}}", "{\"Decimal\":{\"precision\":10,\"scale\":2}", "{\"Embedding\":0}",
-        "{\"Embedding\":9000}", "{\"Embedding\":}", "{\"Embedding\":3}x", "{\"Decimal\":{\"precision\":10,\"scale\":2}}}"};
+    static const char *const bad[] = {"", "\"", "BigInt", "\"bigint\"", "\"Nope\"", "{}",
+        "{\"Decimal\":{}}", "{\"Decimal\":{\"precision\":39,\"scale\":2}}",
+        "{\"Decimal\":{\"precision\":5,\"scale\":6}}", "{\"Decimal\":{\"precision\":10}}",
+        "{\"Decimal\":{\"precision\":10,\"scale\":2}", "{\"Embedding\":0}", "{\"Embedding\":9000}",
+        "{\"Embedding\":}", "{\"Embedding\":3}x", "{\"Decimal\":{\"precision\":10,\"scale\":2}}}"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         if (kl_type_from_json_name(kl_slice_str(bad[i]), &t) == KL_OK) {
             fail_msg("accepted %s", bad[i]);
