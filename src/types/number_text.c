@@ -282,12 +282,35 @@ static size_t shortest(double d, bool is_float, int first, int last, int plain_b
     return layout(signbit(d), digits, n, exp, plain_below, out);
 }
 
+/* Up to six decimals, the everyday case: at most 15 digits that read back are the only such ones. */
+static size_t short_fraction(double d, char *out) {
+    double a = fabs(d);
+    if (!(a >= 1e-4 && a < 1e9)) {
+        return 0;
+    }
+    double scaled = rint(a * 1e6);
+    if (scaled / 1e6 != a) {
+        return 0;
+    }
+    int64_t unscaled = (int64_t)scaled;
+    int scale = 6;
+    while (scale > 0 && unscaled % 10 == 0) {
+        unscaled /= 10;
+        scale--;
+    }
+    return kl_types__dec_text(d < 0 ? -unscaled : unscaled, scale, out);
+}
+
 size_t kl_types__double_text(double d, char *out) {
     if (!isfinite(d)) {
         return special_text(d, out);
     }
     if (fabs(d) < 1e15 && d == trunc(d) && !(d == 0 && signbit(d))) {
         return kl_types__i64_text((int64_t)d, out);
+    }
+    size_t n = short_fraction(d, out);
+    if (n > 0) {
+        return n;
     }
     return shortest(d, false, fabs(d) < DBL_MIN ? 1 : 15, 17, 15, out);
 }
