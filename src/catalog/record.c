@@ -15,9 +15,9 @@
  *   v system ordinal | v next ordinal | v next column id
  *   v versions, each:
  *     v version (consecutive) | i64 created | v columns, each:
- *       v id (ascending) | v ordinal (ascending) | s name | u8 type | u8 precision | u8 scale | u16 dim
- *       u8 flags (1 nullable, 2 has comment) | u8 place in the primary key | u8 default kind | [value, for LITERAL]
- *       | value (`missing`) | [s comment]
+ *       v id (ascending) | u8 flags (1 nullable, 2 has comment, 4 alone: the same as in the version before, nothing follows)
+ *       v ordinal (ascending) | s name | u8 type | u8 precision | u8 scale | u16 dim
+ *       u8 place in the primary key | u8 default kind | [value, for LITERAL] | value (`missing`) | [s comment]
  *
  * value, of the column's type: u8 0 for NULL, else u8 1 and
  *   BOOLEAN u8 | SMALLINT INT DATE BIGINT TIMESTAMP DATETIME TIME i64 | FLOAT DOUBLE u64 (bits of a double)
@@ -28,7 +28,9 @@
 #include <stdlib.h>
 
 #define RECORD_FORMAT 1
-#define TABLE_MEMORY_MAX (64u << 20)
+#define TABLE_MEMORY_MAX (16u << 20)
+
+enum column_flag { COLUMN_NULLABLE = 1, COLUMN_COMMENT = 2, COLUMN_AS_BEFORE = 4 };
 
 /* ---- keys ---- */
 
@@ -217,14 +219,13 @@ static bool decode_value(struct kl_reader *r, struct kl_type type, struct kl_are
 /* ---- tables: out ---- */
 
 static void encode_column(struct kl_buf *out, const struct kl_column *c) {
-    kl_buf_varint(out, c->id);
+    kl_buf_u8(out, (c->nullable ? COLUMN_NULLABLE : 0) | (c->comment ? COLUMN_COMMENT : 0));
     kl_buf_varint(out, c->ordinal);
     kl_buf_lstr(out, kl_slice_str(c->name));
     kl_buf_u8(out, c->type.id);
     kl_buf_u8(out, c->type.precision);
     kl_buf_u8(out, c->type.scale);
     kl_buf_le16(out, c->type.dim);
-    kl_buf_u8(out, (c->nullable ? 1 : 0) | (c->comment ? 2 : 0));
     kl_buf_u8(out, c->pk_pos);
     kl_buf_u8(out, (uint8_t)c->def.kind);
     if (c->def.kind == KL_DEFAULT_LITERAL) {
@@ -233,6 +234,31 @@ static void encode_column(struct kl_buf *out, const struct kl_column *c) {
     encode_value(out, c->type, &c->missing);
     if (c->comment) {
         kl_buf_lstr(out, kl_slice_str(c->comment));
+    }
+}
+
+/* The column with this id; *at moves on. Ids ascend on both sides. */
+static const struct kl_column *same_id(const struct kl_table_version *v, uint32_t id, size_t *at) {
+    while (v && *at < v->n_cols && v->cols[*at].id < id) {
+        ++*at;
+    }
+    return v && *at < v->n_cols && v->cols[*at].id == id ? &v->cols[*at] : NULL;
+}
+
+static void encode_version(struct kl_buf *out, const struct kl_table_version *v, const struct kl_table_version *before) {
+    kl_buf_varint(out, v->version);
+    kl_buf_le64(out, (uint64_t)v->created_us);
+    kl_buf_varint(out, v->n_cols);
+    size_t at = 0;
+    for (size_t i = 0; i < v->n_cols; i++) {
+        const struct kl_column *old = same_id(before, v->cols[i].id, &at);
+        kl_buf_varint(out, v->cols[i].id);
+        /* By bytes, pointers included: an unchanged column was copied whole. A miss only costs space. */
+        if (old && memcmp(old, &v->cols[i], sizeof(*old)) == 0) {
+            kl_buf_u8(out, COLUMN_AS_BEFORE);
+        } else {
+            encode_column(out, &v->cols[i]);
+        }
     }
 }
 
@@ -264,13 +290,7 @@ void kl_catalog__table_encode(struct kl_buf *out, const struct kl_table *t) {
     kl_buf_varint(out, t->next_column_id);
     kl_buf_varint(out, t->n_versions);
     for (size_t i = 0; i < t->n_versions; i++) {
-        const struct kl_table_version *v = &t->versions[i];
-        kl_buf_varint(out, v->version);
-        kl_buf_le64(out, (uint64_t)v->created_us);
-        kl_buf_varint(out, v->n_cols);
-        for (size_t c = 0; c < v->n_cols; c++) {
-            encode_column(out, &v->cols[c]);
-        }
+        encode_version(out, &t->versions[i], i ? &t->versions[i - 1] : NULL);
     }
 }
 
@@ -314,19 +334,17 @@ static bool type_valid(struct kl_type t) {
     }
 }
 
-static bool decode_column(struct decoder *d, struct kl_column *c) {
-    c->id = (uint32_t)decode_number(d, 1, UINT32_MAX);
+static bool decode_new_column(struct decoder *d, uint8_t flags, struct kl_column *c) {
+    c->nullable = flags & COLUMN_NULLABLE;
     c->ordinal = (uint16_t)decode_number(d, 1, UINT16_MAX);
     c->name = decode_text(d, 64);
     c->type.id = kl_read_u8(&d->r);
     c->type.precision = kl_read_u8(&d->r);
     c->type.scale = kl_read_u8(&d->r);
     c->type.dim = kl_read_le16(&d->r);
-    uint8_t flags = kl_read_u8(&d->r);
-    c->nullable = flags & 1;
     c->pk_pos = kl_read_u8(&d->r);
     uint8_t kind = kl_read_u8(&d->r);
-    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 || flags > 3 || kind > KL_DEFAULT_CURRENT_USER ||
+    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 || kind > KL_DEFAULT_CURRENT_USER ||
         c->pk_pos > KL_PK_COLS_MAX || (c->pk_pos && c->nullable)) {
         return false;
     }
@@ -338,10 +356,22 @@ static bool decode_column(struct decoder *d, struct kl_column *c) {
     if (!decode_value(&d->r, c->type, d->arena, &c->missing)) {
         return false;
     }
-    if (flags & 2) {
+    if (flags & COLUMN_COMMENT) {
         c->comment = decode_text(d, KL_CATALOG_RECORD_MAX);
     }
     return !d->r.failed && !d->full;
+}
+
+static bool decode_column(struct decoder *d, const struct kl_table_version *before, size_t *at, struct kl_column *c) {
+    uint32_t id = (uint32_t)decode_number(d, 1, UINT32_MAX);
+    uint8_t flags = kl_read_u8(&d->r);
+    const struct kl_column *old = same_id(before, id, at);
+    if (flags == COLUMN_AS_BEFORE && old && !d->r.failed) {
+        memcpy(c, old, sizeof(*c)); /* not by assignment: the encoder compares the padding too */
+        return true;
+    }
+    c->id = id;
+    return !(flags & ~(COLUMN_NULLABLE | COLUMN_COMMENT)) && decode_new_column(d, flags, c);
 }
 
 static bool build_layout(struct decoder *d, struct kl_table_version *v) {
@@ -370,9 +400,10 @@ static bool decode_version(struct decoder *d, struct kl_table_version *v, const 
         return false;
     }
     v->n_cols = n;
+    size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         struct kl_column *c = &v->cols[i];
-        if (!decode_column(d, c) || c->id >= d->t->next_column_id || c->ordinal >= d->t->next_ordinal) {
+        if (!decode_column(d, before, &at, c) || c->id >= d->t->next_column_id || c->ordinal >= d->t->next_ordinal) {
             return false;
         }
         if (i && (c->id <= c[-1].id || c->ordinal <= c[-1].ordinal)) {
@@ -390,13 +421,10 @@ static bool map_from_current(struct decoder *d, struct kl_table_version *v) {
         d->full = true;
         return false;
     }
-    size_t old = 0;
+    size_t at = 0;
     for (size_t i = 0; i < t->n_cols; i++) {
-        while (old < v->n_cols && v->cols[old].id < t->cols[i].id) {
-            old++;
-        }
-        bool found = old < v->n_cols && v->cols[old].id == t->cols[i].id;
-        v->from_current[i] = found ? (int16_t)old : -1;
+        const struct kl_column *old = same_id(v, t->cols[i].id, &at);
+        v->from_current[i] = old ? (int16_t)(old - v->cols) : -1;
     }
     return true;
 }
