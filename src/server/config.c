@@ -1,9 +1,10 @@
 /* Loading the configuration.
  *
- * Layers, each over the one before: defaults of api/config.def, the TOML file, KALAMDB_* variables, the command line. Every value
- * is checked against its key when it is set (config_value.c) and all together at the end (config_check.c), so that a bad file
- * value is an error even where a variable hides it. Unknown keys stop the start; a known key that means nothing here gives one
- * warning; an empty variable counts as not set. Warnings are collected: the log is not configured yet.
+ * Layers, each over the one before: defaults of api/config.def, the TOML file, KALAMDB_* variables,
+ * the command line. Every value is checked against its key when it is set (config_value.c) and all
+ * together at the end (config_check.c), so that a bad file value is an error even where a variable
+ * hides it. Unknown keys stop the start; a known key that means nothing here gives one warning; an
+ * empty variable counts as not set. Warnings are collected: the log is not configured yet.
  *
  * Runs once, on the main thread, before any other starts. The result is immutable. */
 #include "server/config_internal.h"
@@ -22,12 +23,13 @@
 static enum kl_rc unknown_key(struct kl_config_loader *l, const struct kl_config_origin *origin) {
     struct kl_slice path = kl_buf_view(&l->path);
     const char *nearest = kl_config__nearest(path);
-    return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: unknown key %.120s%s%s%s", origin->file, origin->line,
-        l->path.data, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+    return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: unknown key %.120s%s%s%s", origin->file,
+        origin->line, l->path.data, nearest != NULL ? "; did you mean " : "",
+        nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
-static enum kl_rc set_active(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_toml *value,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_active(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_toml *value, const struct kl_config_origin *origin) {
     size_t count;
     const struct kl_config_origin *before = &l->origins[key - kl_config_keys(&count)];
     if (before->file != NULL) {
@@ -36,16 +38,18 @@ static enum kl_rc set_active(struct kl_config_loader *l, const struct kl_config_
     return kl_config__set_toml(l, key, value, origin);
 }
 
-static enum kl_rc set_other(struct kl_config_loader *l, const struct kl_config_other *other, const struct kl_toml *value,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_other(struct kl_config_loader *l, const struct kl_config_other *other,
+    const struct kl_toml *value, const struct kl_config_origin *origin) {
     if (other->kind == KL_CONFIG_OTHER_ALIAS) {
         return set_active(l, kl_config__find(kl_slice_str(other->text)), value, origin);
     }
     bool is_empty = value->type == KL_TOML_ARRAY && value->first == NULL;
     if (other->kind == KL_CONFIG_OTHER_REFUSED && !is_empty) {
-        return kl_fail(l->err, KL_E_UNSUPPORTED, "%s:%d: %s: %s", origin->file, origin->line, l->path.data, other->text);
+        return kl_fail(l->err, KL_E_UNSUPPORTED, "%s:%d: %s: %s", origin->file, origin->line,
+            l->path.data, other->text);
     }
-    kl_config__warn(l, "%s:%d: %.120s has no effect: %s", origin->file, origin->line, l->path.data, other->text);
+    kl_config__warn(l, "%s:%d: %.120s has no effect: %s", origin->file, origin->line, l->path.data,
+        other->text);
     return KL_OK;
 }
 
@@ -68,8 +72,8 @@ static enum kl_rc walk_member(struct kl_config_loader *l, const struct kl_toml *
         return unknown_key(l, &origin);
     }
     if (member->type != KL_TOML_TABLE) {
-        return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: %.120s is %s, must be a table", origin.file, origin.line,
-            l->path.data, kl_toml_type_name(member->type));
+        return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: %.120s is %s, must be a table",
+            origin.file, origin.line, l->path.data, kl_toml_type_name(member->type));
     }
     return walk(l, member);
 }
@@ -88,7 +92,8 @@ static enum kl_rc walk(struct kl_config_loader *l, const struct kl_toml *table) 
         kl_buf_slice(&l->path, name);
         kl_buf_putc(&l->path, '\0');
         if (l->path.failed || memchr(name.ptr, '\0', name.len) != NULL) {
-            return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: a key is too long or holds a NUL", l->config->file, member->line);
+            return kl_fail(l->err, KL_E_INVALID_INPUT, "%s:%d: a key is too long or holds a NUL",
+                l->config->file, member->line);
         }
         l->path.len--;
         KL_TRY(walk_member(l, member));
@@ -112,7 +117,9 @@ static enum kl_rc read_file(const char *path, struct kl_buf *out, struct kl_err 
     if (error != 0) {
         return kl_fail(err, KL_E_IO, "%s: cannot be read: %s", path, strerror(error));
     }
-    return out->failed ? kl_fail(err, KL_E_TOO_LARGE, "%s: is longer than %u bytes", path, KL_TOML_MAX_BYTES) : KL_OK;
+    return out->failed ? kl_fail(err, KL_E_TOO_LARGE, "%s: is longer than %u bytes", path,
+                             KL_TOML_MAX_BYTES)
+                       : KL_OK;
 }
 
 static enum kl_rc load_file(struct kl_config_loader *l, const char *path) {
@@ -149,14 +156,15 @@ static void warn_if_readable(struct kl_config_loader *l) {
     bool has_secret = l->origins[KL_CONFIG_AT_auth_jwt_secret].file != NULL ||
                       l->origins[KL_CONFIG_AT_auth_root_password].file != NULL;
     if (has_secret && stat(l->config->file, &st) == 0 && (st.st_mode & S_IROTH) != 0) {
-        kl_config__warn(l, "%s holds a secret and every user can read it: chmod 600", l->config->file);
+        kl_config__warn(
+            l, "%s holds a secret and every user can read it: chmod 600", l->config->file);
     }
 }
 
 /* ---- the environment ---- */
 
-static enum kl_rc load_other_variable(struct kl_config_loader *l, const struct kl_config_other *other, const char *name,
-    const char *value) {
+static enum kl_rc load_other_variable(struct kl_config_loader *l,
+    const struct kl_config_other *other, const char *name, const char *value) {
     struct kl_config_origin origin = {.name = other->env};
     switch (other->kind) {
     case KL_CONFIG_OTHER_ALIAS:
@@ -189,12 +197,14 @@ static enum kl_rc load_variable(struct kl_config_loader *l, const char *entry, b
     }
     const char *nearest = kl_config__nearest_env(name);
     if (nearest != NULL) {
-        kl_config__warn(l, "%.*s is no variable of this server; did you mean %s?", KL_FMT(name), nearest);
+        kl_config__warn(
+            l, "%.*s is no variable of this server; did you mean %s?", KL_FMT(name), nearest);
     }
     return KL_OK;
 }
 
-/* Second names first, so that the first name of a key wins whatever the order of the environment. */
+/* Second names first, so that the first name of a key wins whatever the order of the environment.
+ */
 static enum kl_rc load_env(struct kl_config_loader *l, char *const *env) {
     for (int pass = 0; env != NULL && pass < 2; pass++) {
         for (char *const *entry = env; *entry != NULL; entry++) {
@@ -218,7 +228,8 @@ static enum kl_rc load_listen(struct kl_config_loader *l, const char *listen) {
         len = 0; /* an IPv6 address without brackets: where does the port begin? */
     }
     if (len == 0 || len > 253) {
-        return kl_fail(l->err, KL_E_INVALID_INPUT, "--listen %.80s: must be HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080", listen);
+        return kl_fail(l->err, KL_E_INVALID_INPUT,
+            "--listen %.80s: must be HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080", listen);
     }
     char text[256];
     memcpy(text, host, len);
@@ -231,7 +242,8 @@ static enum kl_rc load_listen(struct kl_config_loader *l, const char *listen) {
 static enum kl_rc load_args(struct kl_config_loader *l, const struct kl_config_source *source) {
     if (source->data_dir != NULL) {
         struct kl_config_origin origin = {.name = "--data"};
-        KL_TRY(kl_config__set_text(l, kl_config__find(KL_S("storage.data_path")), source->data_dir, &origin));
+        KL_TRY(kl_config__set_text(
+            l, kl_config__find(KL_S("storage.data_path")), source->data_dir, &origin));
     }
     return source->listen != NULL ? load_listen(l, source->listen) : KL_OK;
 }
@@ -259,7 +271,8 @@ static enum kl_rc load_layers(struct kl_config_loader *l, const struct kl_config
     return kl_config__check(l);
 }
 
-enum kl_rc kl_config_load(const struct kl_config_source *source, struct kl_config *ret, struct kl_err *err) {
+enum kl_rc kl_config_load(
+    const struct kl_config_source *source, struct kl_config *ret, struct kl_err *err) {
     struct kl_config config = {.file = ""};
     struct kl_config_loader l = {.config = &config, .err = err};
     kl_arena_init(&config.arena, ARENA_LIMIT);

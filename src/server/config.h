@@ -1,12 +1,18 @@
-/* Configuration: one table (api/config.def), a TOML file, the environment and the command line. See config.c. */
+/* Configuration: one table (api/config.def), a TOML file, the environment and the command line. See
+ * config.c. */
 #ifndef KL_SERVER_CONFIG_H
 #define KL_SERVER_CONFIG_H
 
 #include "base/base.h"
 
-/* The choices of the KL_CONFIG_ENUM keys, in the order of api/config.def. logging_level is an enum kl_log_level. */
+/* The choices of the KL_CONFIG_ENUM keys, in the order of api/config.def. logging_level is an enum
+ * kl_log_level. */
 enum kl_config_durability { KL_CONFIG_DURABILITY_SYNC, KL_CONFIG_DURABILITY_ASYNC };
-enum kl_config_executor { KL_CONFIG_EXECUTOR_AUTO, KL_CONFIG_EXECUTOR_NATIVE, KL_CONFIG_EXECUTOR_DUCKDB };
+enum kl_config_executor {
+    KL_CONFIG_EXECUTOR_AUTO,
+    KL_CONFIG_EXECUTOR_NATIVE,
+    KL_CONFIG_EXECUTOR_DUCKDB
+};
 enum kl_config_log_format { KL_CONFIG_LOG_COMPACT, KL_CONFIG_LOG_JSON, KL_CONFIG_LOG_PRETTY };
 
 struct kl_config_list {
@@ -14,7 +20,8 @@ struct kl_config_list {
     size_t count;
 };
 
-/* Immutable once loaded; any thread may read it. Strings are never NULL and live until kl_config_deinit. */
+/* Immutable once loaded; any thread may read it. Strings are never NULL and live until
+ * kl_config_deinit. */
 struct kl_config {
 #define KL_CONFIG_INT(key, field, def, min, max, env, doc) int64_t field;
 #define KL_CONFIG_BOOL(key, field, def, env, doc) bool field;
@@ -35,13 +42,15 @@ struct kl_config_source {
     const char *listen;   /* --listen HOST:PORT; NULL: not given */
 };
 
-/* Defaults, then file, then environment, then command line; then all values are checked together. An error names file and
- * line (or the variable, or the option), key, value and what is allowed; secrets are never shown. Reads a file: not on a
- * loop. On failure *ret is untouched. */
-enum kl_rc kl_config_load(const struct kl_config_source *source, struct kl_config *ret, struct kl_err *err);
+/* Defaults, then file, then environment, then command line; then all values are checked together.
+ * An error names file and line (or the variable, or the option), key, value and what is allowed;
+ * secrets are never shown. Reads a file: not on a loop. On failure *ret is untouched. */
+enum kl_rc kl_config_load(
+    const struct kl_config_source *source, struct kl_config *ret, struct kl_err *err);
 void kl_config_deinit(struct kl_config *c); /* accepts a zeroed one */
 
-/* Where the file is when no --config names one: ./server.toml, else server.toml beside the executable. False: neither. */
+/* Where the file is when no --config names one: ./server.toml, else server.toml beside the
+ * executable. False: neither. */
 bool kl_config_find_file(char *ret_path, size_t size);
 
 /* Loopback: only this machine can reach it. Takes localhost, 127.0.0.0/8 and ::1. */
@@ -78,7 +87,8 @@ struct kl_config_args {
     const char *config, *data_dir, *listen; /* borrowed from argv; NULL when not given */
 };
 /* --option VALUE and --option=VALUE. */
-enum kl_rc kl_config_args_parse(int argc, char *const *argv, struct kl_config_args *ret, struct kl_err *err);
+enum kl_rc kl_config_args_parse(
+    int argc, char *const *argv, struct kl_config_args *ret, struct kl_err *err);
 void kl_config_help(struct kl_buf *out);
 
 #endif

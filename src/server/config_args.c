@@ -21,7 +21,8 @@ struct option {
     enum kl_config_action action;
 };
 
-static const struct option *find_option(const struct option *options, size_t count, struct kl_slice name) {
+static const struct option *find_option(
+    const struct option *options, size_t count, struct kl_slice name) {
     for (size_t i = 0; i < count; i++) {
         if (kl_slice_eq_str(name, options[i].name)) {
             return &options[i];
@@ -30,7 +31,8 @@ static const struct option *find_option(const struct option *options, size_t cou
     return NULL;
 }
 
-enum kl_rc kl_config_args_parse(int argc, char *const *argv, struct kl_config_args *ret, struct kl_err *err) {
+enum kl_rc kl_config_args_parse(
+    int argc, char *const *argv, struct kl_config_args *ret, struct kl_err *err) {
     struct kl_config_args args = {.action = KL_CONFIG_RUN};
     const struct option options[] = {
         {"--config", &args.config, KL_CONFIG_RUN},
@@ -46,7 +48,8 @@ enum kl_rc kl_config_args_parse(int argc, char *const *argv, struct kl_config_ar
         const char *value = argv[i][len] == '=' ? argv[i] + len + 1 : NULL;
         const struct option *o = find_option(options, KL_LEN(options), kl_slice(argv[i], len));
         if (o == NULL || (o->value == NULL && value != NULL)) {
-            return kl_fail(err, KL_E_INVALID_INPUT, "unknown argument %.200s; see kalamdb-server --help", argv[i]);
+            return kl_fail(err, KL_E_INVALID_INPUT,
+                "unknown argument %.200s; see kalamdb-server --help", argv[i]);
         }
         if (o->value == NULL) {
             args.action = o->action;
@@ -71,19 +74,22 @@ void kl_config_help(struct kl_buf *out) {
     size_t count;
     const struct kl_config_key *keys = kl_config_keys(&count);
     kl_buf_puts(out, usage);
-    kl_buf_puts(out, "\nEnvironment (each sets the key beside it; an empty one counts as not set):\n");
+    kl_buf_puts(
+        out, "\nEnvironment (each sets the key beside it; an empty one counts as not set):\n");
     for (size_t i = 0; i < count; i++) {
         if (keys[i].env[0] != '\0') {
             kl_buf_printf(out, "  %-48s %s\n", keys[i].env, keys[i].key);
         }
     }
-#define KL_CONFIG_ALIAS(key, env, target)                                                                                      \
-    if (env[0] != '\0') {                                                                                                      \
-        kl_buf_printf(out, "  %-48s %s\n", env, target);                                                                       \
+#define KL_CONFIG_ALIAS(key, env, target)                                                          \
+    if (env[0] != '\0') {                                                                          \
+        kl_buf_printf(out, "  %-48s %s\n", env, target);                                           \
     }
 #include "../../api/config.def"
-    kl_buf_puts(out, "\nKeys of the file, with their defaults (docs/server.toml.example says what they mean):\n");
+    kl_buf_puts(out, "\nKeys of the file, with their defaults (docs/server.toml.example says what "
+                     "they mean):\n");
     for (size_t i = 0; i < count; i++) {
-        kl_buf_printf(out, "  %-48s %s\n", keys[i].key, keys[i].def[0] != '\0' ? keys[i].def : "\"\"");
+        kl_buf_printf(
+            out, "  %-48s %s\n", keys[i].key, keys[i].def[0] != '\0' ? keys[i].def : "\"\"");
     }
 }

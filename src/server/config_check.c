@@ -1,11 +1,13 @@
-/* Checks that concern several keys, or need to know what a text means: addresses, origins, and the rule that a server which
- * others can reach has a secret of its own. They run after every layer is in. On the thread that loads. */
+/* Checks that concern several keys, or need to know what a text means: addresses, origins, and the
+ * rule that a server which others can reach has a secret of its own. They run after every layer is
+ * in. On the thread that loads. */
 #include "server/config_internal.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 
 #define KEY(field) (&kl_config_keys(&(size_t){0})[KL_CONFIG_AT_##field])
-#define FAIL(l, field, value, ...) kl_config__fail(l, KEY(field), value, &(l)->origins[KL_CONFIG_AT_##field], __VA_ARGS__)
+#define FAIL(l, field, value, ...)                                                                 \
+    kl_config__fail(l, KEY(field), value, &(l)->origins[KL_CONFIG_AT_##field], __VA_ARGS__)
 #define MIN_SECRET 32
 
 bool kl_config_is_loopback(const char *host) {
@@ -46,16 +48,19 @@ static enum kl_rc check_origins(struct kl_config_loader *l) {
     const struct kl_config *c = l->config;
     const struct kl_config_list *origins = &c->security_cors_allowed_origins;
     if (c->server_public_origin[0] != '\0' && !is_origin(c->server_public_origin, true)) {
-        return FAIL(l, server_public_origin, c->server_public_origin, "must be http(s)://host[:port] without a path");
+        return FAIL(l, server_public_origin, c->server_public_origin,
+            "must be http(s)://host[:port] without a path");
     }
     for (size_t i = 0; i < origins->count; i++) {
         if (strcmp(origins->items[i], "*") != 0 && !is_origin(origins->items[i], false)) {
-            return FAIL(l, security_cors_allowed_origins, origins->items[i], "must be * or scheme://host[:port] without a path");
+            return FAIL(l, security_cors_allowed_origins, origins->items[i],
+                "must be * or scheme://host[:port] without a path");
         }
     }
     bool any = origins->count == 0 || list_has(origins, "*");
     if (c->security_cors_allow_credentials && any) {
-        return FAIL(l, security_cors_allow_credentials, "true", "needs security.cors.allowed_origins to name the origins");
+        return FAIL(l, security_cors_allow_credentials, "true",
+            "needs security.cors.allowed_origins to name the origins");
     }
     return KL_OK;
 }
@@ -73,8 +78,8 @@ static bool is_token(const char *text) {
 }
 
 static enum kl_rc check_tokens(struct kl_config_loader *l) {
-    static const int places[] = {KL_CONFIG_AT_security_cors_allowed_methods, KL_CONFIG_AT_security_cors_allowed_headers,
-        KL_CONFIG_AT_security_cors_expose_headers};
+    static const int places[] = {KL_CONFIG_AT_security_cors_allowed_methods,
+        KL_CONFIG_AT_security_cors_allowed_headers, KL_CONFIG_AT_security_cors_expose_headers};
     size_t count;
     const struct kl_config_key *keys = kl_config_keys(&count);
     for (size_t i = 0; i < KL_LEN(places); i++) {
@@ -100,9 +105,12 @@ static bool is_range(const char *text) {
     }
     memcpy(address, text, len);
     address[len] = '\0';
-    int64_t most = inet_pton(AF_INET, address, bytes) == 1 ? 32 : inet_pton(AF_INET6, address, bytes) == 1 ? 128 : -1;
+    int64_t most = inet_pton(AF_INET, address, bytes) == 1    ? 32
+                   : inet_pton(AF_INET6, address, bytes) == 1 ? 128
+                                                              : -1;
     int64_t bits = 0;
-    if (text[len] == '/' && (text[len + 1] < '0' || text[len + 1] > '9' || !kl_parse_i64(kl_slice_str(text + len + 1), &bits))) {
+    if (text[len] == '/' && (text[len + 1] < '0' || text[len + 1] > '9' ||
+                                !kl_parse_i64(kl_slice_str(text + len + 1), &bits))) {
         return false;
     }
     return bits <= most;
@@ -120,7 +128,8 @@ static enum kl_rc check_proxies(struct kl_config_loader *l) {
 }
 
 static bool is_placeholder(const char *secret) {
-    static const char *const known[] = {"CHANGE_ME_IN_PRODUCTION", "kalamdb-dev-secret-key-change-in-production",
+    static const char *const known[] = {"CHANGE_ME_IN_PRODUCTION",
+        "kalamdb-dev-secret-key-change-in-production",
         "your-secret-key-at-least-32-chars-change-me-in-production"};
     for (size_t i = 0; i < KL_LEN(known); i++) {
         if (kl_slice_ieq_str(kl_slice_str(secret), known[i])) {
@@ -142,15 +151,18 @@ static enum kl_rc check_secret(struct kl_config_loader *l) {
     }
     if (weak && reachable) {
         return FAIL(l, auth_jwt_secret, NULL,
-            "%s needs a secret of at least %d bytes that is no well-known placeholder: set KALAMDB_JWT_SECRET, e.g. to the output "
+            "%s needs a secret of at least %d bytes that is no well-known placeholder: set "
+            "KALAMDB_JWT_SECRET, e.g. to the output "
             "of `openssl rand -hex 32`",
             far ? "a server.host beyond loopback" : "server.public_origin", MIN_SECRET);
     }
     if (weak) {
-        kl_config__warn(l, "auth.jwt_secret is short or well known: other users of this machine can forge tokens");
+        kl_config__warn(l,
+            "auth.jwt_secret is short or well known: other users of this machine can forge tokens");
     }
     if (far && c->security_cors_allowed_origins.count == 0) {
-        kl_config__warn(l, "security.cors.allowed_origins is empty: pages of any origin may call this server from a browser");
+        kl_config__warn(l, "security.cors.allowed_origins is empty: pages of any origin may call "
+                           "this server from a browser");
     }
     return KL_OK;
 }
@@ -161,28 +173,36 @@ static enum kl_rc check_host(struct kl_config_loader *l) {
     bool ok = host[0] != '\0' && strlen(host) <= 253;
     if (ok && inet_pton(AF_INET6, host, &v6) != 1) {
         for (const char *c = host; ok && *c != '\0'; c++) {
-            ok = (*c >= '0' && *c <= '9') || ((*c | 0x20) >= 'a' && (*c | 0x20) <= 'z') || *c == '.' || *c == '-';
+            ok = (*c >= '0' && *c <= '9') || ((*c | 0x20) >= 'a' && (*c | 0x20) <= 'z') ||
+                 *c == '.' || *c == '-';
         }
     }
-    return ok ? KL_OK : FAIL(l, server_host, host, "must be an address or a host name, without port");
+    return ok ? KL_OK
+              : FAIL(l, server_host, host, "must be an address or a host name, without port");
 }
 
 static enum kl_rc check_numbers(struct kl_config_loader *l) {
     const struct kl_config *c = l->config;
-    if (c->limits_max_query_limit > 0 && c->limits_default_query_limit > c->limits_max_query_limit) {
-        return FAIL(l, limits_default_query_limit, NULL, "%lld is above limits.max_query_limit (%lld)",
-            (long long)c->limits_default_query_limit, (long long)c->limits_max_query_limit);
+    if (c->limits_max_query_limit > 0 &&
+        c->limits_default_query_limit > c->limits_max_query_limit) {
+        return FAIL(l, limits_default_query_limit, NULL,
+            "%lld is above limits.max_query_limit (%lld)", (long long)c->limits_default_query_limit,
+            (long long)c->limits_max_query_limit);
     }
     if (c->websocket_heartbeat_interval_secs >= c->websocket_client_timeout_secs) {
-        return FAIL(l, websocket_heartbeat_interval_secs, NULL, "%lld must be below websocket.client_timeout_secs (%lld)",
-            (long long)c->websocket_heartbeat_interval_secs, (long long)c->websocket_client_timeout_secs);
+        return FAIL(l, websocket_heartbeat_interval_secs, NULL,
+            "%lld must be below websocket.client_timeout_secs (%lld)",
+            (long long)c->websocket_heartbeat_interval_secs,
+            (long long)c->websocket_client_timeout_secs);
     }
     if (c->auth_min_password_length > c->auth_max_password_length) {
-        return FAIL(l, auth_min_password_length, NULL, "%lld is above auth.max_password_length (%lld)",
-            (long long)c->auth_min_password_length, (long long)c->auth_max_password_length);
+        return FAIL(l, auth_min_password_length, NULL,
+            "%lld is above auth.max_password_length (%lld)", (long long)c->auth_min_password_length,
+            (long long)c->auth_max_password_length);
     }
     if (c->stream_default_max_buffer > c->stream_max_partition_rows) {
-        return FAIL(l, stream_default_max_buffer, NULL, "%lld is above stream.max_partition_rows (%lld)",
+        return FAIL(l, stream_default_max_buffer, NULL,
+            "%lld is above stream.max_partition_rows (%lld)",
             (long long)c->stream_default_max_buffer, (long long)c->stream_max_partition_rows);
     }
     return KL_OK;

@@ -13,7 +13,11 @@ struct kl_config_origin {
 };
 
 /* Names besides the active keys. */
-enum kl_config_other_kind { KL_CONFIG_OTHER_ALIAS, KL_CONFIG_OTHER_IGNORED, KL_CONFIG_OTHER_REFUSED };
+enum kl_config_other_kind {
+    KL_CONFIG_OTHER_ALIAS,
+    KL_CONFIG_OTHER_IGNORED,
+    KL_CONFIG_OTHER_REFUSED
+};
 struct kl_config_other {
     enum kl_config_other_kind kind;
     const char *key;  /* may hold `*` parts; "" when it is only a variable */
@@ -52,13 +56,13 @@ const char *kl_config__nearest(struct kl_slice key);
 const char *kl_config__nearest_env(struct kl_slice name);
 
 /* config_value.c: turn text or TOML into the key's field. */
-enum kl_rc kl_config__set_text(struct kl_config_loader *l, const struct kl_config_key *key, const char *text,
-    const struct kl_config_origin *origin);
-enum kl_rc kl_config__set_toml(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_toml *value,
-    const struct kl_config_origin *origin);
+enum kl_rc kl_config__set_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *text, const struct kl_config_origin *origin);
+enum kl_rc kl_config__set_toml(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_toml *value, const struct kl_config_origin *origin);
 /* Fails with "<origin>: <key> = <value>: <what is allowed>"; value NULL leaves it out. */
-enum kl_rc kl_config__fail(struct kl_config_loader *l, const struct kl_config_key *key, const char *value,
-    const struct kl_config_origin *origin, const char *fmt, ...) KL_PRINTF(5, 6);
+enum kl_rc kl_config__fail(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *value, const struct kl_config_origin *origin, const char *fmt, ...) KL_PRINTF(5, 6);
 /* "server.toml:12", "KALAMDB_SERVER_PORT" or "default" into out. */
 void kl_config__origin_text(const struct kl_config_origin *origin, char *out, size_t size);
 

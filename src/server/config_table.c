@@ -1,29 +1,34 @@
-/* api/config.def as tables, and look-ups in them: exact, by variable, by resemblance. All linear: a few hundred names, read at
- * start only. Immutable; any thread. */
+/* api/config.def as tables, and look-ups in them: exact, by variable, by resemblance. All linear: a
+ * few hundred names, read at start only. Immutable; any thread. */
 #include "server/config_internal.h"
 
-#define FIELD(field) offsetof(struct kl_config, field)
+/* In the order of struct kl_config_key. */
+#define KEY(key, type, def, min, max, choices, env, doc, field)                                    \
+    {key, type, def, min, max, choices, env, doc, offsetof(struct kl_config, field)},
 
 static const struct kl_config_key keys[] = {
-#define KL_CONFIG_INT(k, field, d, lo, hi, e, text)                                                                            \
-    {.key = k, .type = KL_CONFIG_TYPE_INT, .def = #d, .min = lo, .max = hi, .choices = "", .env = e, .doc = text, .offset = FIELD(field)},
-#define KL_CONFIG_BOOL(k, field, d, e, text)                                                                                   \
-    {.key = k, .type = KL_CONFIG_TYPE_BOOL, .def = #d, .choices = "", .env = e, .doc = text, .offset = FIELD(field)},
-#define KL_CONFIG_STR(k, field, d, e, text)                                                                                    \
-    {.key = k, .type = KL_CONFIG_TYPE_STR, .def = d, .choices = "", .env = e, .doc = text, .offset = FIELD(field)},
-#define KL_CONFIG_SECRET(k, field, e, text)                                                                                    \
-    {.key = k, .type = KL_CONFIG_TYPE_SECRET, .def = "", .choices = "", .env = e, .doc = text, .offset = FIELD(field)},
-#define KL_CONFIG_LIST(k, field, d, e, text)                                                                                   \
-    {.key = k, .type = KL_CONFIG_TYPE_LIST, .def = d, .choices = "", .env = e, .doc = text, .offset = FIELD(field)},
-#define KL_CONFIG_ENUM(k, field, d, list, e, text)                                                                             \
-    {.key = k, .type = KL_CONFIG_TYPE_ENUM, .def = d, .choices = list, .env = e, .doc = text, .offset = FIELD(field)},
+#define KL_CONFIG_INT(key, field, def, min, max, env, doc)                                         \
+    KEY(key, KL_CONFIG_TYPE_INT, #def, min, max, "", env, doc, field)
+#define KL_CONFIG_BOOL(key, field, def, env, doc)                                                  \
+    KEY(key, KL_CONFIG_TYPE_BOOL, #def, 0, 0, "", env, doc, field)
+#define KL_CONFIG_STR(key, field, def, env, doc)                                                   \
+    KEY(key, KL_CONFIG_TYPE_STR, def, 0, 0, "", env, doc, field)
+#define KL_CONFIG_SECRET(key, field, env, doc)                                                     \
+    KEY(key, KL_CONFIG_TYPE_SECRET, "", 0, 0, "", env, doc, field)
+#define KL_CONFIG_LIST(key, field, def, env, doc)                                                  \
+    KEY(key, KL_CONFIG_TYPE_LIST, def, 0, 0, "", env, doc, field)
+#define KL_CONFIG_ENUM(key, field, def, choices, env, doc)                                         \
+    KEY(key, KL_CONFIG_TYPE_ENUM, def, 0, 0, choices, env, doc, field)
 #include "../../api/config.def"
 };
 
 static const struct kl_config_other others[] = {
-#define KL_CONFIG_ALIAS(k, e, target) {.kind = KL_CONFIG_OTHER_ALIAS, .key = k, .env = e, .text = target},
-#define KL_CONFIG_IGNORED(k, e, why) {.kind = KL_CONFIG_OTHER_IGNORED, .key = k, .env = e, .text = why},
-#define KL_CONFIG_REFUSED(k, e, why) {.kind = KL_CONFIG_OTHER_REFUSED, .key = k, .env = e, .text = why},
+#define KL_CONFIG_ALIAS(k, e, target)                                                              \
+    {.kind = KL_CONFIG_OTHER_ALIAS, .key = k, .env = e, .text = target},
+#define KL_CONFIG_IGNORED(k, e, why)                                                               \
+    {.kind = KL_CONFIG_OTHER_IGNORED, .key = k, .env = e, .text = why},
+#define KL_CONFIG_REFUSED(k, e, why)                                                               \
+    {.kind = KL_CONFIG_OTHER_REFUSED, .key = k, .env = e, .text = why},
 #include "../../api/config.def"
 };
 

@@ -1,12 +1,15 @@
-/* From text (a default, a variable, an option) or a TOML value to the field of a key, with the checks that one key can make
- * alone. Also the shape of every message about a value. On the thread that loads. */
+/* From text (a default, a variable, an option) or a TOML value to the field of a key, with the
+ * checks that one key can make alone. Also the shape of every message about a value. On the thread
+ * that loads. */
 #include "server/config_internal.h"
 #include <stdio.h>
 
-#define MAX_TEXT 4096      /* bytes of one value */
+#define MAX_TEXT 4096 /* bytes of one value */
 #define MAX_LIST_ITEMS 256
 
-static void *field_of(struct kl_config *config, const struct kl_config_key *key) { return (char *)config + key->offset; }
+static void *field_of(struct kl_config *config, const struct kl_config_key *key) {
+    return (char *)config + key->offset;
+}
 
 void kl_config__origin_text(const struct kl_config_origin *origin, char *out, size_t size) {
     if (origin->file != NULL) {
@@ -16,8 +19,8 @@ void kl_config__origin_text(const struct kl_config_origin *origin, char *out, si
     }
 }
 
-enum kl_rc kl_config__fail(struct kl_config_loader *l, const struct kl_config_key *key, const char *value,
-    const struct kl_config_origin *origin, const char *fmt, ...) {
+enum kl_rc kl_config__fail(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *value, const struct kl_config_origin *origin, const char *fmt, ...) {
     char where[160], what[240];
     va_list ap;
     va_start(ap, fmt);
@@ -28,7 +31,8 @@ enum kl_rc kl_config__fail(struct kl_config_loader *l, const struct kl_config_ke
         return kl_fail(l->err, KL_E_INVALID_INPUT, "%s: %s: %s", where, key->key, what);
     }
     bool is_secret = key->type == KL_CONFIG_TYPE_SECRET;
-    return kl_fail(l->err, KL_E_INVALID_INPUT, "%s: %s = %.80s: %s", where, key->key, is_secret ? "****" : value, what);
+    return kl_fail(l->err, KL_E_INVALID_INPUT, "%s: %s = %.80s: %s", where, key->key,
+        is_secret ? "****" : value, what);
 }
 
 void kl_config__warn(struct kl_config_loader *l, const char *fmt, ...) {
@@ -44,17 +48,18 @@ void kl_config__warn(struct kl_config_loader *l, const char *fmt, ...) {
 
 /* ---- one kind each ---- */
 
-static enum kl_rc set_int(struct kl_config_loader *l, const struct kl_config_key *key, int64_t value, const char *shown,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_int(struct kl_config_loader *l, const struct kl_config_key *key,
+    int64_t value, const char *shown, const struct kl_config_origin *origin) {
     if (value < key->min || value > key->max) {
-        return kl_config__fail(l, key, shown, origin, "must be from %lld to %lld", (long long)key->min, (long long)key->max);
+        return kl_config__fail(l, key, shown, origin, "must be from %lld to %lld",
+            (long long)key->min, (long long)key->max);
     }
     *(int64_t *)field_of(l->config, key) = value;
     return KL_OK;
 }
 
-static enum kl_rc check_text(struct kl_config_loader *l, const struct kl_config_key *key, struct kl_slice text,
-    const struct kl_config_origin *origin) {
+static enum kl_rc check_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    struct kl_slice text, const struct kl_config_origin *origin) {
     if (text.len > MAX_TEXT) {
         return kl_config__fail(l, key, NULL, origin, "must be at most %d bytes long", MAX_TEXT);
     }
@@ -63,18 +68,20 @@ static enum kl_rc check_text(struct kl_config_loader *l, const struct kl_config_
             return kl_config__fail(l, key, NULL, origin, "must not hold control characters");
         }
     }
-    return kl_utf8_valid(text) ? KL_OK : kl_config__fail(l, key, NULL, origin, "must be valid UTF-8");
+    return kl_utf8_valid(text) ? KL_OK
+                               : kl_config__fail(l, key, NULL, origin, "must be valid UTF-8");
 }
 
-static enum kl_rc copy_text(struct kl_config_loader *l, const struct kl_config_key *key, struct kl_slice text,
-    const struct kl_config_origin *origin, const char **ret) {
+static enum kl_rc copy_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    struct kl_slice text, const struct kl_config_origin *origin, const char **ret) {
     KL_TRY(check_text(l, key, text, origin));
     *ret = kl_arena_dup(&l->config->arena, text).ptr;
-    return *ret != NULL ? KL_OK : kl_config__fail(l, key, NULL, origin, "the configuration is too large");
+    return *ret != NULL ? KL_OK
+                        : kl_config__fail(l, key, NULL, origin, "the configuration is too large");
 }
 
-static enum kl_rc set_enum(struct kl_config_loader *l, const struct kl_config_key *key, struct kl_slice text,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_enum(struct kl_config_loader *l, const struct kl_config_key *key,
+    struct kl_slice text, const struct kl_config_origin *origin) {
     int place = 0;
     for (const char *at = key->choices;; place++) {
         size_t len = strcspn(at, "|");
@@ -93,8 +100,8 @@ static enum kl_rc set_enum(struct kl_config_loader *l, const struct kl_config_ke
     return kl_config__fail(l, key, shown, origin, "must be one of %s", key->choices);
 }
 
-static enum kl_rc set_bool_text(struct kl_config_loader *l, const struct kl_config_key *key, const char *text,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_bool_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *text, const struct kl_config_origin *origin) {
     static const char *const yes[] = {"true", "1", "yes"}, *const no[] = {"false", "0", "no"};
     struct kl_slice s = kl_slice_str(text);
     for (size_t i = 0; i < KL_LEN(yes); i++) {
@@ -106,8 +113,8 @@ static enum kl_rc set_bool_text(struct kl_config_loader *l, const struct kl_conf
     return kl_config__fail(l, key, text, origin, "must be true, 1, yes, false, 0 or no");
 }
 
-static enum kl_rc add_item(struct kl_config_loader *l, const struct kl_config_key *key, struct kl_slice item,
-    const struct kl_config_origin *origin, struct kl_config_list *list) {
+static enum kl_rc add_item(struct kl_config_loader *l, const struct kl_config_key *key,
+    struct kl_slice item, const struct kl_config_origin *origin, struct kl_config_list *list) {
     item = kl_slice_trim(item);
     if (item.len == 0) {
         return KL_OK;
@@ -118,15 +125,17 @@ static enum kl_rc add_item(struct kl_config_loader *l, const struct kl_config_ke
     return copy_text(l, key, item, origin, &list->items[list->count++]);
 }
 
-static enum kl_rc new_list(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_config_origin *origin,
-    struct kl_config_list *ret) {
+static enum kl_rc new_list(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_config_origin *origin, struct kl_config_list *ret) {
     ret->items = KL_ARENA_ARRAY(&l->config->arena, const char *, MAX_LIST_ITEMS);
     ret->count = 0;
-    return ret->items != NULL ? KL_OK : kl_config__fail(l, key, NULL, origin, "the configuration is too large");
+    return ret->items != NULL
+               ? KL_OK
+               : kl_config__fail(l, key, NULL, origin, "the configuration is too large");
 }
 
-static enum kl_rc set_list_text(struct kl_config_loader *l, const struct kl_config_key *key, const char *text,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_list_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *text, const struct kl_config_origin *origin) {
     struct kl_config_list list;
     KL_TRY(new_list(l, key, origin, &list));
     for (const char *at = text;;) {
@@ -141,13 +150,14 @@ static enum kl_rc set_list_text(struct kl_config_loader *l, const struct kl_conf
     return KL_OK;
 }
 
-static enum kl_rc set_list_toml(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_toml *array,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_list_toml(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_toml *array, const struct kl_config_origin *origin) {
     struct kl_config_list list;
     KL_TRY(new_list(l, key, origin, &list));
     for (const struct kl_toml *item = array->first; item != NULL; item = item->next) {
         if (item->type != KL_TOML_STRING || kl_slice_trim(item->text).len == 0) {
-            return kl_config__fail(l, key, NULL, origin, "must be an array of strings that are not empty");
+            return kl_config__fail(
+                l, key, NULL, origin, "must be an array of strings that are not empty");
         }
         KL_TRY(add_item(l, key, item->text, origin, &list));
     }
@@ -157,20 +167,21 @@ static enum kl_rc set_list_toml(struct kl_config_loader *l, const struct kl_conf
 
 /* ---- all of them ---- */
 
-static void remember(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_config_origin *origin) {
+static void remember(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_config_origin *origin) {
     size_t count;
     l->origins[key - kl_config_keys(&count)] = *origin;
 }
 
-static enum kl_rc set_text(struct kl_config_loader *l, const struct kl_config_key *key, const char *text,
-    const struct kl_config_origin *origin) {
+static enum kl_rc set_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *text, const struct kl_config_origin *origin) {
     int64_t number;
     switch (key->type) {
     case KL_CONFIG_TYPE_INT:
         if (!kl_parse_i64(kl_slice_str(text), &number)) {
             KL_TRY(check_text(l, key, kl_slice_str(text), origin));
-            return kl_config__fail(l, key, text, origin, "must be a whole number from %lld to %lld", (long long)key->min,
-                (long long)key->max);
+            return kl_config__fail(l, key, text, origin, "must be a whole number from %lld to %lld",
+                (long long)key->min, (long long)key->max);
         }
         return set_int(l, key, number, text, origin);
     case KL_CONFIG_TYPE_BOOL:
@@ -186,8 +197,8 @@ static enum kl_rc set_text(struct kl_config_loader *l, const struct kl_config_ke
     KL_UNREACHABLE();
 }
 
-enum kl_rc kl_config__set_text(struct kl_config_loader *l, const struct kl_config_key *key, const char *text,
-    const struct kl_config_origin *origin) {
+enum kl_rc kl_config__set_text(struct kl_config_loader *l, const struct kl_config_key *key,
+    const char *text, const struct kl_config_origin *origin) {
     KL_TRY(set_text(l, key, text, origin));
     remember(l, key, origin);
     return KL_OK;
@@ -206,12 +217,12 @@ static enum kl_toml_type toml_type_of(enum kl_config_type type) {
     }
 }
 
-enum kl_rc kl_config__set_toml(struct kl_config_loader *l, const struct kl_config_key *key, const struct kl_toml *value,
-    const struct kl_config_origin *origin) {
+enum kl_rc kl_config__set_toml(struct kl_config_loader *l, const struct kl_config_key *key,
+    const struct kl_toml *value, const struct kl_config_origin *origin) {
     enum kl_toml_type wanted = toml_type_of(key->type);
     if (value->type != wanted) {
-        return kl_config__fail(l, key, kl_toml_type_name(value->type), origin, "must be %s%s%s", kl_toml_type_name(wanted),
-            key->choices[0] != '\0' ? ", one of " : "", key->choices);
+        return kl_config__fail(l, key, kl_toml_type_name(value->type), origin, "must be %s%s%s",
+            kl_toml_type_name(wanted), key->choices[0] != '\0' ? ", one of " : "", key->choices);
     }
     char number[24];
     switch (key->type) {
@@ -235,7 +246,8 @@ enum kl_rc kl_config__set_toml(struct kl_config_loader *l, const struct kl_confi
     return KL_OK;
 }
 
-void kl_config_show(const struct kl_config *c, const struct kl_config_key *key, struct kl_buf *out) {
+void kl_config_show(
+    const struct kl_config *c, const struct kl_config_key *key, struct kl_buf *out) {
     const void *field = (const char *)c + key->offset;
     const char *const *text = field;
     const struct kl_config_list *list = field;

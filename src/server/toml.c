@@ -1,21 +1,29 @@
 /* TOML 1.0: lines, keys, tables, arrays.
  *
- * One pass, no token stream. A [header] moves p->table; each `key = value` line goes into it. What may be opened again is
- * decided by how a table came to be (enum toml_origin), which is the whole of TOML's rules about redefinition:
+ * One pass, no token stream. A [header] moves p->table; each `key = value` line goes into it. What
+ * may be opened again is decided by how a table came to be (enum toml_origin), which is the whole
+ * of TOML's rules about redefinition:
  *
- *   implicit   mentioned only as the parent of a [header]: a later [header] or dotted key may define it, once
+ *   implicit   only the parent of a [header] so far: a later [header] or dotted key may define it
  *   header     [a.b]: closed to another [a.b] and to dotted keys from elsewhere, open to [a.b.c]
- *   dotted     made by a.b = 1: dotted keys of the same section may add to it, no [header] may name it
+ *   dotted     a.b = 1: dotted keys of the same section may add to it, no [header] may name it
  *   inline     { } or [ ]: closed
  *   elements   [[a]]: a further [[a]] adds an element, [a.b] goes into the newest
  *
- * The text is at most KL_TOML_MAX_BYTES of valid UTF-8, nesting at most KL_TOML_MAX_DEPTH, so recursion is bounded; a
- * member is found by walking its siblings, which KL_TOML_MAX_KEYS keeps short. Strings, numbers and dates are in
- * toml_value.c. Any thread. */
+ * The text is at most KL_TOML_MAX_BYTES of valid UTF-8, nesting at most KL_TOML_MAX_DEPTH, so
+ * recursion is bounded; a member is found by walking its siblings, which KL_TOML_MAX_KEYS keeps
+ * short. Strings, numbers and dates are in toml_value.c. Any thread. */
 #include "server/toml_internal.h"
 #include <stdio.h>
 
-enum toml_origin { FROM_VALUE, FROM_IMPLICIT, FROM_HEADER, FROM_DOTTED, FROM_INLINE, FROM_ELEMENTS };
+enum toml_origin {
+    FROM_VALUE,
+    FROM_IMPLICIT,
+    FROM_HEADER,
+    FROM_DOTTED,
+    FROM_INLINE,
+    FROM_ELEMENTS
+};
 
 struct key_path {
     struct kl_slice parts[KL_TOML_MAX_DEPTH];
@@ -33,12 +41,13 @@ enum kl_rc kl_toml__fail(struct kl_toml_parser *p, const char *at, const char *f
     for (const char *c = p->line_start; c < at; c++) {
         column += ((unsigned char)*c & 0xC0) != 0x80;
     }
-    return kl_fail_at(p->err, KL_E_INVALID_INPUT, (int)(at - p->start) + 1, "line %d, column %d: %s", p->line,
-        column, what);
+    return kl_fail_at(p->err, KL_E_INVALID_INPUT, (int)(at - p->start) + 1,
+        "line %d, column %d: %s", p->line, column, what);
 }
 
 enum kl_rc kl_toml__no_room(struct kl_toml_parser *p) {
-    return kl_fail(p->err, KL_E_TOO_LARGE, "line %d: the text needs more memory than it may have", p->line);
+    return kl_fail(
+        p->err, KL_E_TOO_LARGE, "line %d: the text needs more memory than it may have", p->line);
 }
 
 bool kl_toml__newline(struct kl_toml_parser *p) {
@@ -113,12 +122,14 @@ static struct kl_toml *find(const struct kl_toml *table, struct kl_slice key) {
 }
 
 /* Adds a member that is known to be absent. */
-static enum kl_rc add_member(struct kl_toml_parser *p, struct kl_toml *table, struct kl_slice key, struct kl_toml *node) {
+static enum kl_rc add_member(
+    struct kl_toml_parser *p, struct kl_toml *table, struct kl_slice key, struct kl_toml *node) {
     if (node == NULL) {
         return kl_toml__no_room(p);
     }
     if (++p->keys > KL_TOML_MAX_KEYS) {
-        return kl_fail(p->err, KL_E_TOO_LARGE, "line %d: more than %d keys", p->line, KL_TOML_MAX_KEYS);
+        return kl_fail(
+            p->err, KL_E_TOO_LARGE, "line %d: more than %d keys", p->line, KL_TOML_MAX_KEYS);
     }
     node->key = key;
     append(table, node);
@@ -128,7 +139,8 @@ static enum kl_rc add_member(struct kl_toml_parser *p, struct kl_toml *table, st
 /* ---- keys ---- */
 
 static bool is_bare_key_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
 }
 
 static enum kl_rc parse_key_part(struct kl_toml_parser *p, struct kl_slice *ret) {
@@ -182,7 +194,8 @@ static enum kl_rc parse_array(struct kl_toml_parser *p, struct kl_toml *array) {
             break;
         }
         if (!kl_toml__at(p, ',')) {
-            return kl_toml__fail(p, p->cur, "',' or ']' is expected in the array that began on line %d", array->line);
+            return kl_toml__fail(p, p->cur,
+                "',' or ']' is expected in the array that began on line %d", array->line);
         }
         p->cur++;
     }
@@ -191,19 +204,21 @@ static enum kl_rc parse_array(struct kl_toml_parser *p, struct kl_toml *array) {
 }
 
 /* The table that a dotted key's parent names, made on the way. */
-static enum kl_rc open_dotted(struct kl_toml_parser *p, struct kl_toml **table, const struct key_path *key, int i) {
+static enum kl_rc open_dotted(
+    struct kl_toml_parser *p, struct kl_toml **table, const struct key_path *key, int i) {
     struct kl_toml *child = find(*table, key->parts[i]);
     if (child == NULL) {
         child = new_node(p, KL_TOML_TABLE, FROM_DOTTED);
         KL_TRY(add_member(p, *table, key->parts[i], child));
     } else if (child->type != KL_TOML_TABLE) {
-        return kl_toml__fail(p, key->at, "'%.*s' is %s since line %d, it has no members", KL_FMT(key->parts[i]),
-            kl_toml_type_name(child->type), child->line);
+        return kl_toml__fail(p, key->at, "'%.*s' is %s since line %d, it has no members",
+            KL_FMT(key->parts[i]), kl_toml_type_name(child->type), child->line);
     } else if (child->origin == FROM_IMPLICIT) {
         child->origin = FROM_DOTTED;
         child->section = p->section;
     } else if (child->origin != FROM_DOTTED || child->section != p->section) {
-        return kl_toml__fail(p, key->at, "table '%.*s' is complete since line %d", KL_FMT(key->parts[i]), child->line);
+        return kl_toml__fail(p, key->at, "table '%.*s' is complete since line %d",
+            KL_FMT(key->parts[i]), child->line);
     }
     *table = child;
     return KL_OK;
@@ -221,7 +236,8 @@ static enum kl_rc parse_pair(struct kl_toml_parser *p, struct kl_toml *table) {
     struct kl_slice name = key.parts[key.count - 1];
     struct kl_toml *twin = find(table, name);
     if (twin != NULL) {
-        return kl_toml__fail(p, key.at, "'%.*s' is already set on line %d", KL_FMT(name), twin->line);
+        return kl_toml__fail(
+            p, key.at, "'%.*s' is already set on line %d", KL_FMT(name), twin->line);
     }
     p->cur++;
     skip_blanks(p);
@@ -257,7 +273,8 @@ static enum kl_rc parse_nested(struct kl_toml_parser *p, struct kl_toml *node) {
         return kl_toml__fail(p, p->cur, "values are nested more than %d deep", KL_TOML_MAX_DEPTH);
     }
     p->depth++;
-    enum kl_rc rc = node->type == KL_TOML_ARRAY ? parse_array(p, node) : parse_inline_table(p, node);
+    enum kl_rc rc =
+        node->type == KL_TOML_ARRAY ? parse_array(p, node) : parse_inline_table(p, node);
     p->depth--;
     return rc;
 }
@@ -286,7 +303,8 @@ static enum kl_rc parse_value(struct kl_toml_parser *p, struct kl_toml **ret) {
 /* ---- headers ---- */
 
 /* The table in which the last part of a header is looked up. */
-static enum kl_rc open_parents(struct kl_toml_parser *p, const struct key_path *key, struct kl_toml **ret) {
+static enum kl_rc open_parents(
+    struct kl_toml_parser *p, const struct key_path *key, struct kl_toml **ret) {
     struct kl_toml *table = p->root;
     for (int i = 0; i + 1 < key->count; i++) {
         struct kl_toml *child = find(table, key->parts[i]);
@@ -296,8 +314,9 @@ static enum kl_rc open_parents(struct kl_toml_parser *p, const struct key_path *
         } else if (child->origin == FROM_ELEMENTS) {
             child = child->last;
         } else if (child->type != KL_TOML_TABLE || child->origin == FROM_INLINE) {
-            return kl_toml__fail(p, key->at, "'%.*s' is complete since line %d and cannot be extended",
-                KL_FMT(key->parts[i]), child->line);
+            return kl_toml__fail(p, key->at,
+                "'%.*s' is complete since line %d and cannot be extended", KL_FMT(key->parts[i]),
+                child->line);
         }
         table = child;
     }
@@ -305,7 +324,8 @@ static enum kl_rc open_parents(struct kl_toml_parser *p, const struct key_path *
     return KL_OK;
 }
 
-static enum kl_rc define_table(struct kl_toml_parser *p, const struct key_path *key, struct kl_toml *parent) {
+static enum kl_rc define_table(
+    struct kl_toml_parser *p, const struct key_path *key, struct kl_toml *parent) {
     struct kl_slice name = key->parts[key->count - 1];
     struct kl_toml *table = find(parent, name);
     if (table == NULL) {
@@ -315,20 +335,23 @@ static enum kl_rc define_table(struct kl_toml_parser *p, const struct key_path *
         table->origin = FROM_HEADER;
         table->line = p->line;
     } else {
-        return kl_toml__fail(p, key->at, "'%.*s' is already defined on line %d", KL_FMT(name), table->line);
+        return kl_toml__fail(
+            p, key->at, "'%.*s' is already defined on line %d", KL_FMT(name), table->line);
     }
     p->table = table;
     return KL_OK;
 }
 
-static enum kl_rc define_element(struct kl_toml_parser *p, const struct key_path *key, struct kl_toml *parent) {
+static enum kl_rc define_element(
+    struct kl_toml_parser *p, const struct key_path *key, struct kl_toml *parent) {
     struct kl_slice name = key->parts[key->count - 1];
     struct kl_toml *array = find(parent, name);
     if (array == NULL) {
         array = new_node(p, KL_TOML_ARRAY, FROM_ELEMENTS);
         KL_TRY(add_member(p, parent, name, array));
     } else if (array->origin != FROM_ELEMENTS) {
-        return kl_toml__fail(p, key->at, "'%.*s' is already defined on line %d", KL_FMT(name), array->line);
+        return kl_toml__fail(
+            p, key->at, "'%.*s' is already defined on line %d", KL_FMT(name), array->line);
     }
     struct kl_toml *element = new_node(p, KL_TOML_TABLE, FROM_HEADER);
     if (element == NULL) {
@@ -389,14 +412,20 @@ static enum kl_rc check_utf8(struct kl_toml_parser *p) {
     return kl_toml__fail(p, at, "not valid UTF-8");
 }
 
-enum kl_rc kl_toml_parse(struct kl_slice text, struct kl_arena *arena, struct kl_toml **ret_root, struct kl_err *err) {
+enum kl_rc kl_toml_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_toml **ret_root, struct kl_err *err) {
     if (text.len > KL_TOML_MAX_BYTES) {
         return kl_fail(err, KL_E_TOO_LARGE, "the text is longer than %u bytes", KL_TOML_MAX_BYTES);
     }
     static const char nothing[1];
     const char *start = text.len > 0 ? text.ptr : nothing;
-    struct kl_toml_parser p = {
-        .start = start, .cur = start, .end = start + text.len, .line_start = start, .line = 1, .arena = arena, .err = err};
+    struct kl_toml_parser p = {.start = start,
+        .cur = start,
+        .end = start + text.len,
+        .line_start = start,
+        .line = 1,
+        .arena = arena,
+        .err = err};
     KL_TRY(check_utf8(&p));
     if (kl_toml__ahead(&p, "\xEF\xBB\xBF", 3)) {
         p.cur += 3;
@@ -423,9 +452,12 @@ const struct kl_toml *kl_toml_get(const struct kl_toml *table, struct kl_slice k
 }
 
 const char *kl_toml_type_name(enum kl_toml_type type) {
-    static const char *const names[] = {
-        [KL_TOML_STRING] = "a string", [KL_TOML_INTEGER] = "an integer", [KL_TOML_FLOAT] = "a float",
-        [KL_TOML_BOOLEAN] = "a boolean", [KL_TOML_DATETIME] = "a date or time", [KL_TOML_ARRAY] = "an array",
+    static const char *const names[] = {[KL_TOML_STRING] = "a string",
+        [KL_TOML_INTEGER] = "an integer",
+        [KL_TOML_FLOAT] = "a float",
+        [KL_TOML_BOOLEAN] = "a boolean",
+        [KL_TOML_DATETIME] = "a date or time",
+        [KL_TOML_ARRAY] = "an array",
         [KL_TOML_TABLE] = "a table"};
     return names[type];
 }

@@ -35,9 +35,11 @@ struct kl_toml {
 #define KL_TOML_MAX_DEPTH 32  /* of nesting, and parts of a dotted key */
 #define KL_TOML_MAX_KEYS 4096 /* in the whole text */
 
-/* The tree lives in `arena` and borrows nothing from `text`. KL_E_INVALID_INPUT with "line L, column C: ..." and the
- * byte position; KL_E_TOO_LARGE above a limit or the arena's budget. Any thread, does not block. */
-enum kl_rc kl_toml_parse(struct kl_slice text, struct kl_arena *arena, struct kl_toml **ret_root, struct kl_err *err);
+/* The tree lives in `arena` and borrows nothing from `text`. KL_E_INVALID_INPUT with "line L,
+ * column C: ..." and the byte position; KL_E_TOO_LARGE above a limit or the arena's budget. Any
+ * thread, does not block. */
+enum kl_rc kl_toml_parse(
+    struct kl_slice text, struct kl_arena *arena, struct kl_toml **ret_root, struct kl_err *err);
 
 /* A direct member, NULL when there is none. */
 const struct kl_toml *kl_toml_get(const struct kl_toml *table, struct kl_slice key);

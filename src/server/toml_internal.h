@@ -8,7 +8,7 @@ struct kl_toml_parser {
     const char *start, *cur, *end;
     const char *line_start;
     int line;
-    int depth;        /* arrays and inline tables open */
+    int depth; /* arrays and inline tables open */
     size_t keys;
     uint32_t section; /* rises with each [header] */
     struct kl_arena *arena;
@@ -19,9 +19,12 @@ struct kl_toml_parser {
 };
 
 /* Fails at `at`, which is on the current line. */
-enum kl_rc kl_toml__fail(struct kl_toml_parser *p, const char *at, const char *fmt, ...) KL_PRINTF(3, 4);
+enum kl_rc kl_toml__fail(struct kl_toml_parser *p, const char *at, const char *fmt, ...)
+    KL_PRINTF(3, 4);
 enum kl_rc kl_toml__no_room(struct kl_toml_parser *p);
-static inline bool kl_toml__at(const struct kl_toml_parser *p, char c) { return p->cur < p->end && *p->cur == c; }
+static inline bool kl_toml__at(const struct kl_toml_parser *p, char c) {
+    return p->cur < p->end && *p->cur == c;
+}
 static inline bool kl_toml__ahead(const struct kl_toml_parser *p, const char *s, size_t n) {
     return (size_t)(p->end - p->cur) >= n && memcmp(p->cur, s, n) == 0;
 }

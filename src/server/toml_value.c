@@ -1,5 +1,5 @@
-/* TOML 1.0: strings, numbers, booleans, dates and times. Structure is in toml.c, which sees to it that the text is valid
- * UTF-8, so that bytes above 0x7f are copied unseen here. Any thread. */
+/* TOML 1.0: strings, numbers, booleans, dates and times. Structure is in toml.c, which sees to it
+ * that the text is valid UTF-8, so that bytes above 0x7f are copied unseen here. Any thread. */
 #include "server/toml_internal.h"
 #include <stdio.h>
 
@@ -29,7 +29,8 @@ static enum kl_rc decode_unicode(struct kl_toml_parser *p, int digits) {
         } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
             digit = (uint32_t)((c | 0x20) - 'a') + 10;
         } else {
-            return kl_toml__fail(p, p->cur, "'\\%c' needs %d hexadecimal digits", p->cur[1], digits);
+            return kl_toml__fail(
+                p, p->cur, "'\\%c' needs %d hexadecimal digits", p->cur[1], digits);
         }
         code = code << 4 | digit;
     }
@@ -41,7 +42,8 @@ static enum kl_rc decode_unicode(struct kl_toml_parser *p, int digits) {
     return KL_OK;
 }
 
-/* A backslash at the end of a line: it and all white space after it are nothing. False when it is none. */
+/* A backslash at the end of a line: it and all white space after it are nothing. False when it is
+ * none. */
 static bool fold_line(struct kl_toml_parser *p) {
     const char *at = p->cur + 1;
     while (at < p->end && (*at == ' ' || *at == '\t')) {
@@ -77,8 +79,8 @@ static enum kl_rc decode_escape(struct kl_toml_parser *p, bool multiline) {
     return unknown_escape(p);
 }
 
-/* cur stands on a quote inside a multi-line string. Sets ret_done when the string ends; up to two quotes may stand
- * directly before the closing three. */
+/* cur stands on a quote inside a multi-line string. Sets ret_done when the string ends; up to two
+ * quotes may stand directly before the closing three. */
 static enum kl_rc decode_quotes(struct kl_toml_parser *p, char quote, bool *ret_done) {
     size_t run = 0;
     while (run < 6 && kl_toml__at(p, quote)) {
@@ -96,7 +98,8 @@ static enum kl_rc decode_quotes(struct kl_toml_parser *p, char quote, bool *ret_
 }
 
 /* cur stands behind the opening quotes. */
-static enum kl_rc decode_string(struct kl_toml_parser *p, char quote, bool multiline, int from_line) {
+static enum kl_rc decode_string(
+    struct kl_toml_parser *p, char quote, bool multiline, int from_line) {
     while (p->cur < p->end) {
         unsigned char c = (unsigned char)*p->cur;
         if (c == (unsigned char)quote) {
@@ -114,8 +117,9 @@ static enum kl_rc decode_string(struct kl_toml_parser *p, char quote, bool multi
         } else if (multiline && kl_toml__newline(p)) {
             kl_buf_putc(&p->scratch, '\n');
         } else if ((c < 0x20 && c != '\t') || c == 0x7F) {
-            return c == '\n' || c == '\r' ? kl_toml__fail(p, p->cur, "the string is not closed on its line")
-                                          : kl_toml__fail(p, p->cur, "control character 0x%02x in a string", c);
+            return c == '\n' || c == '\r'
+                       ? kl_toml__fail(p, p->cur, "the string is not closed on its line")
+                       : kl_toml__fail(p, p->cur, "control character 0x%02x in a string", c);
         } else {
             kl_buf_putc(&p->scratch, (char)c);
             p->cur++;
@@ -171,8 +175,9 @@ static bool take_char(struct kl_slice s, size_t *i, const char *any) {
 static bool take_date(struct kl_slice s, size_t *i) {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int year, month, day;
-    if (!take_digits(s, i, 4, 0, 9999, &year) || !take_char(s, i, "-") || !take_digits(s, i, 2, 1, 12, &month) ||
-        !take_char(s, i, "-") || !take_digits(s, i, 2, 1, 31, &day)) {
+    if (!take_digits(s, i, 4, 0, 9999, &year) || !take_char(s, i, "-") ||
+        !take_digits(s, i, 2, 1, 12, &month) || !take_char(s, i, "-") ||
+        !take_digits(s, i, 2, 1, 31, &day)) {
         return false;
     }
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -181,8 +186,9 @@ static bool take_date(struct kl_slice s, size_t *i) {
 
 static bool take_time(struct kl_slice s, size_t *i) {
     int part;
-    if (!take_digits(s, i, 2, 0, 23, &part) || !take_char(s, i, ":") || !take_digits(s, i, 2, 0, 59, &part) ||
-        !take_char(s, i, ":") || !take_digits(s, i, 2, 0, 60, &part)) {
+    if (!take_digits(s, i, 2, 0, 23, &part) || !take_char(s, i, ":") ||
+        !take_digits(s, i, 2, 0, 59, &part) || !take_char(s, i, ":") ||
+        !take_digits(s, i, 2, 0, 60, &part)) {
         return false;
     }
     if (take_char(s, i, ".")) {
@@ -245,7 +251,8 @@ static bool take_number_part(struct kl_slice s, size_t *i, int base, char *out, 
     while (*i < s.len && (is_digit_of(s.ptr[*i], base) || s.ptr[*i] == '_')) {
         if (s.ptr[*i] != '_') {
             out[(*len)++] = s.ptr[*i];
-        } else if (*i == from || s.ptr[*i - 1] == '_' || *i + 1 == s.len || !is_digit_of(s.ptr[*i + 1], base)) {
+        } else if (*i == from || s.ptr[*i - 1] == '_' || *i + 1 == s.len ||
+                   !is_digit_of(s.ptr[*i + 1], base)) {
             return false;
         }
         (*i)++;
@@ -262,7 +269,8 @@ static bool parse_prefixed(struct kl_slice s, int base, int64_t *ret) {
         return false;
     }
     for (size_t d = 0; d < len; d++) {
-        uint64_t digit = (uint64_t)(digits[d] <= '9' ? digits[d] - '0' : (digits[d] | 0x20) - 'a' + 10);
+        uint64_t digit =
+            (uint64_t)(digits[d] <= '9' ? digits[d] - '0' : (digits[d] | 0x20) - 'a' + 10);
         if (value > ((uint64_t)INT64_MAX - digit) / (uint64_t)base) {
             return false;
         }
@@ -308,7 +316,8 @@ static bool parse_decimal(struct kl_slice s, struct kl_toml *ret) {
         return false;
     }
     ret->type = is_float ? KL_TOML_FLOAT : KL_TOML_INTEGER;
-    return is_float ? kl_parse_double(kl_slice(clean, len), &ret->real) : kl_parse_i64(kl_slice(clean, len), &ret->integer);
+    return is_float ? kl_parse_double(kl_slice(clean, len), &ret->real)
+                    : kl_parse_i64(kl_slice(clean, len), &ret->integer);
 }
 
 static bool parse_special_float(struct kl_slice s, double *ret) {
@@ -350,8 +359,8 @@ static struct kl_slice take_token(struct kl_toml_parser *p) {
         p->cur++;
     }
     /* A date may be parted from its time by one space. */
-    if (p->cur - from == 10 && from[4] == '-' && p->end - p->cur > 3 && *p->cur == ' ' && is_digit_of(p->cur[1], 10) &&
-        is_digit_of(p->cur[2], 10) && p->cur[3] == ':') {
+    if (p->cur - from == 10 && from[4] == '-' && p->end - p->cur > 3 && *p->cur == ' ' &&
+        is_digit_of(p->cur[1], 10) && is_digit_of(p->cur[2], 10) && p->cur[3] == ':') {
         p->cur++;
         while (p->cur < p->end && is_token_char(*p->cur)) {
             p->cur++;
@@ -382,7 +391,8 @@ enum kl_rc kl_toml__bare_value(struct kl_toml_parser *p, struct kl_toml *ret) {
         return ret->text.ptr != NULL ? KL_OK : kl_toml__no_room(p);
     }
     if (!parse_number(token, ret)) {
-        return kl_toml__fail(p, token.ptr, "'%.*s' is no valid value; text needs quotes", KL_FMT(token));
+        return kl_toml__fail(
+            p, token.ptr, "'%.*s' is no valid value; text needs quotes", KL_FMT(token));
     }
     return KL_OK;
 }

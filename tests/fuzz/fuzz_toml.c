@@ -6,7 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_value(const struct kl_toml *value, int depth) {
     KL_ASSERT(value->line >= 1);
-    /* header parts, twice for arrays of tables; a dotted key; dotted keys within nested inline tables */
+    /* header parts, twice for arrays of tables; a dotted key; dotted keys within nested inline
+     * tables */
     KL_ASSERT(depth <= KL_TOML_MAX_DEPTH * (2 + 1 + 1 + KL_TOML_MAX_DEPTH));
     if (value->type == KL_TOML_STRING || value->type == KL_TOML_DATETIME) {
         KL_ASSERT(value->text.ptr != NULL && kl_utf8_valid(value->text));

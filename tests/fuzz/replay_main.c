@@ -1,7 +1,9 @@
-/* Runs a fuzz target over files and folders of inputs, so that every build replays every corpus without libFuzzer.
+/* Runs a fuzz target over files and folders of inputs, so that every build replays every corpus
+ * without libFuzzer.
  *
- * Usage: replay FILE_OR_FOLDER... Each regular file is one input; folders are read one level deep, in name order. Exits with
- * 1 when a path cannot be read or there was no input at all: an empty corpus is a mistake, not a pass. */
+ * Usage: replay FILE_OR_FOLDER... Each regular file is one input; folders are read one level deep,
+ * in name order. Exits with 1 when a path cannot be read or there was no input at all: an empty
+ * corpus is a mistake, not a pass. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* Configuration: the table, its layers, every kind of refusal, and the sample file that is made from the table.
+/* Configuration: the table, its layers, every kind of refusal, and the sample file that is made
+ * from the table.
  *
- * docs/server.toml.example must be what sample() writes: after a change of api/config.def run this program with
- * KL_WRITE_SAMPLE=1 once and commit the result. */
+ * docs/server.toml.example must be what sample() writes: after a change of api/config.def run this
+ * program with KL_WRITE_SAMPLE=1 once and commit the result. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -25,7 +26,8 @@ static void write_file(const char *path, const char *text, size_t len) {
 }
 
 /* toml NULL: no file. env: NULL or a NULL-terminated array. */
-static enum kl_rc load(const char *toml, char *const *env, struct kl_config *ret, struct kl_err *err) {
+static enum kl_rc load(
+    const char *toml, char *const *env, struct kl_config *ret, struct kl_err *err) {
     struct kl_config_source source = {.file = toml != NULL ? FILE_PATH : NULL, .env = env};
     if (toml != NULL) {
         write_file(FILE_PATH, toml, strlen(toml));
@@ -99,9 +101,12 @@ static void test_enum_places(void **state) {
         {"logging.level = 'warn'", offsetof(struct kl_config, logging_level), KL_LOG_WARN},
         {"logging.level = 'trace'", offsetof(struct kl_config, logging_level), KL_LOG_TRACE},
         {"logging.format = 'json'", offsetof(struct kl_config, logging_format), KL_CONFIG_LOG_JSON},
-        {"storage.durability = 'async'", offsetof(struct kl_config, storage_durability), KL_CONFIG_DURABILITY_ASYNC},
-        {"execution.executor = 'native'", offsetof(struct kl_config, execution_executor), KL_CONFIG_EXECUTOR_NATIVE},
-        {"execution.executor = 'duckdb'", offsetof(struct kl_config, execution_executor), KL_CONFIG_EXECUTOR_DUCKDB},
+        {"storage.durability = 'async'", offsetof(struct kl_config, storage_durability),
+            KL_CONFIG_DURABILITY_ASYNC},
+        {"execution.executor = 'native'", offsetof(struct kl_config, execution_executor),
+            KL_CONFIG_EXECUTOR_NATIVE},
+        {"execution.executor = 'duckdb'", offsetof(struct kl_config, execution_executor),
+            KL_CONFIG_EXECUTOR_DUCKDB},
     };
     for (size_t i = 0; i < KL_LEN(cases); i++) {
         struct kl_config c;
@@ -112,11 +117,15 @@ static void test_enum_places(void **state) {
 }
 
 static void test_layers(void **state) {
-    char *env[] = {"PATH=/bin", "KALAMDB_SERVER_PORT=9001", "KALAMDB_TRUSTED_PROXY_RANGES=::1", "KALAMDB_JWT_EXPIRY_HOURS=",
-        "KALAMDB_SECURITY_TRUSTED_PROXY_RANGES= 10.0.0.0/8 ,192.168.1.1", "KALAMDB_COOKIE_SECURE=No", NULL};
+    char *env[] = {"PATH=/bin", "KALAMDB_SERVER_PORT=9001", "KALAMDB_TRUSTED_PROXY_RANGES=::1",
+        "KALAMDB_JWT_EXPIRY_HOURS=",
+        "KALAMDB_SECURITY_TRUSTED_PROXY_RANGES= 10.0.0.0/8 ,192.168.1.1",
+        "KALAMDB_COOKIE_SECURE=No", NULL};
     struct kl_config_source source = {.file = FILE_PATH, .env = env, .data_dir = "/tmp/d"};
-    static const char toml[] = "[server]\nhost = '127.0.0.2'\nport = 9000\n[authentication]\njwt_expiry_hours = 5\n"
-                               "[security]\ntrusted_proxy_ranges = ['1.2.3.4']\ncors.allowed_origins = ['*', 'https://a.example:444']\n";
+    static const char toml[] =
+        "[server]\nhost = '127.0.0.2'\nport = 9000\n[authentication]\njwt_expiry_hours = 5\n"
+        "[security]\ntrusted_proxy_ranges = ['1.2.3.4']\ncors.allowed_origins = ['*', "
+        "'https://a.example:444']\n";
     struct kl_config c;
     struct kl_err err = {0};
     write_file(FILE_PATH, toml, sizeof(toml) - 1);
@@ -140,8 +149,8 @@ static void test_layers(void **state) {
 }
 
 static void test_listen_refused(void **state) {
-    static const char *const bad[] = {"", "8080", ":8080", "localhost", "localhost:", "localhost:x", "localhost:65536", "::1:80",
-        "[]:80", "a b:80", "localhost:-1"};
+    static const char *const bad[] = {"", "8080", ":8080", "localhost", "localhost:", "localhost:x",
+        "localhost:65536", "::1:80", "[]:80", "a b:80", "localhost:-1"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         struct kl_config_source source = {.listen = bad[i]};
         struct kl_config c;
@@ -152,10 +161,12 @@ static void test_listen_refused(void **state) {
 }
 
 static void test_file_refused(void **state) {
-    expect_error("[server]\nport = 99999", NULL, "test_config.toml:2: server.port = 99999", "from 0 to 65535");
+    expect_error("[server]\nport = 99999", NULL, "test_config.toml:2: server.port = 99999",
+        "from 0 to 65535");
     expect_error("[server]\nport = '80'", NULL, ":2: server.port = a string", "must be an integer");
     expect_error("[server]\nprot = 80", NULL, ":2: unknown key server.prot", "server.port?");
-    expect_error("[server]\ndata_path = 'x'", NULL, ":2: unknown key server.data_path", "storage.data_path?");
+    expect_error("[server]\ndata_path = 'x'", NULL, ":2: unknown key server.data_path",
+        "storage.data_path?");
     expect_error("[sevrer]\nport = 80", NULL, ":1: unknown key sevrer", "");
     expect_error("[flush]\nnothing_like_it = 80", NULL, "unknown key flush.nothing_like_it", "");
     expect_error("\"server.port\" = 80", NULL, "unknown key server.port", ":1:");
@@ -164,11 +175,13 @@ static void test_file_refused(void **state) {
     expect_error("server = 80", NULL, ":1: server is an integer", "table");
     expect_error("[[server]]\nport = 80", NULL, "server is an array", "table");
     expect_error("[server.port]\n", NULL, "server.port = a table", "an integer");
-    expect_error("[logging]\nlevel = 'loud'", NULL, "logging.level = loud", "one of error|warn|info|debug|trace");
+    expect_error("[logging]\nlevel = 'loud'", NULL, "logging.level = loud",
+        "one of error|warn|info|debug|trace");
     expect_error("[logging]\nlog_to_console = 'yes'", NULL, "must be a boolean", ":2");
     expect_error("[security.cors]\nallowed_origins = 'x'", NULL, "must be an array", "");
     expect_error("[security.cors]\nallowed_origins = [1]", NULL, "array of strings", "");
-    expect_error("[auth]\njwt_expiry_hours = 1\n[authentication]\njwt_expiry_hours = 2", NULL, ":4: auth.jwt_expiry_hours", "line 2");
+    expect_error("[auth]\njwt_expiry_hours = 1\n[authentication]\njwt_expiry_hours = 2", NULL,
+        ":4: auth.jwt_expiry_hours", "line 2");
     expect_error("[server\nport = 1", NULL, "test_config.toml: line 1, column 8", "']'");
     expect_error("storage.data_path = \"a\\nb\"", NULL, "storage.data_path", "control characters");
     expect_error("[[cluster.peers]]\nnode_id = 2", NULL, "cluster.peers", "single server");
@@ -183,32 +196,43 @@ static void test_file_refused(void **state) {
 }
 
 static void test_variables_refused(void **state) {
-    expect_error(NULL, (char *[]){"KALAMDB_SERVER_PORT=abc", NULL}, "KALAMDB_SERVER_PORT: server.port = abc", "from 0 to 65535");
-    expect_error(NULL, (char *[]){"KALAMDB_SERVER_PORT=-1", NULL}, "KALAMDB_SERVER_PORT", "from 0 to 65535");
-    expect_error(NULL, (char *[]){"KALAMDB_COOKIE_SECURE=maybe", NULL}, "KALAMDB_COOKIE_SECURE", "true, 1, yes, false, 0 or no");
+    expect_error(NULL, (char *[]){"KALAMDB_SERVER_PORT=abc", NULL},
+        "KALAMDB_SERVER_PORT: server.port = abc", "from 0 to 65535");
+    expect_error(
+        NULL, (char *[]){"KALAMDB_SERVER_PORT=-1", NULL}, "KALAMDB_SERVER_PORT", "from 0 to 65535");
+    expect_error(NULL, (char *[]){"KALAMDB_COOKIE_SECURE=maybe", NULL}, "KALAMDB_COOKIE_SECURE",
+        "true, 1, yes, false, 0 or no");
     expect_error(NULL, (char *[]){"KALAMDB_LOG_LEVEL=INFO", NULL}, "KALAMDB_LOG_LEVEL", "one of");
-    expect_error(NULL, (char *[]){"KALAMDB_CLUSTER_PEERS=2@a@b", NULL}, "KALAMDB_CLUSTER_PEERS", "single server");
-    expect_error(NULL, (char *[]){"KALAMDB_TRUSTED_PROXY_RANGES=10.0.0.0/33", NULL}, "KALAMDB_TRUSTED_PROXY_RANGES", "CIDR");
+    expect_error(NULL, (char *[]){"KALAMDB_CLUSTER_PEERS=2@a@b", NULL}, "KALAMDB_CLUSTER_PEERS",
+        "single server");
+    expect_error(NULL, (char *[]){"KALAMDB_TRUSTED_PROXY_RANGES=10.0.0.0/33", NULL},
+        "KALAMDB_TRUSTED_PROXY_RANGES", "CIDR");
     /* a bad value in the file is an error even where a variable hides it */
-    expect_error("[server]\nport = -1", (char *[]){"KALAMDB_SERVER_PORT=80", NULL}, ":2: server.port", "");
+    expect_error(
+        "[server]\nport = -1", (char *[]){"KALAMDB_SERVER_PORT=80", NULL}, ":2: server.port", "");
 }
 
 static void test_ignored(void **state) {
     struct kl_config c;
-    char *env[] = {"KALAMDB_PG_AUTH_TOKEN=x", "KALAMDB_JWT_SECRT=x", "KALAMDB_URL=http://x", "KALAMDB_NODE_ID=1", NULL};
-    load_ok("transaction_timeout_secs = 1\n[storage.rocksdb]\nsync_writes = true\n[storage.rocksdb.cf_profiles.raft]\nwrite_buffer_size = 1\n"
-            "[logging.targets]\n\"h2o.http\" = 'debug'\n[oauth.providers.google]\nenabled = false\n[cluster]\npeers = []\n"
+    char *env[] = {"KALAMDB_PG_AUTH_TOKEN=x", "KALAMDB_JWT_SECRT=x", "KALAMDB_URL=http://x",
+        "KALAMDB_NODE_ID=1", NULL};
+    load_ok("transaction_timeout_secs = 1\n[storage.rocksdb]\nsync_writes = "
+            "true\n[storage.rocksdb.cf_profiles.raft]\nwrite_buffer_size = 1\n"
+            "[logging.targets]\n\"h2o.http\" = 'debug'\n[oauth.providers.google]\nenabled = "
+            "false\n[cluster]\npeers = []\n"
             "[user_management]\ndeletion_grace_period_days = 7\n[logging]\nformat = 'pretty'\n",
         env, &c);
     assert_true(warned(&c, "test_config.toml:1: transaction_timeout_secs has no effect"));
-    assert_true(warned(&c, "storage.rocksdb.sync_writes has no effect: storage.durability decides"));
+    assert_true(
+        warned(&c, "storage.rocksdb.sync_writes has no effect: storage.durability decides"));
     assert_true(warned(&c, "storage.rocksdb.cf_profiles.raft.write_buffer_size"));
     assert_true(warned(&c, "logging.targets.h2o.http"));
     assert_true(warned(&c, "oauth.providers.google.enabled"));
     assert_true(warned(&c, "cluster.peers has no effect"));
     assert_true(warned(&c, "KALAMDB_PG_AUTH_TOKEN has no effect"));
     assert_true(warned(&c, "KALAMDB_NODE_ID has no effect"));
-    assert_true(warned(&c, "KALAMDB_JWT_SECRT is no variable of this server; did you mean KALAMDB_JWT_SECRET?"));
+    assert_true(warned(
+        &c, "KALAMDB_JWT_SECRT is no variable of this server; did you mean KALAMDB_JWT_SECRET?"));
     assert_true(warned(&c, "pretty means compact"));
     assert_false(warned(&c, "KALAMDB_URL"));
     assert_int_equal(c.warnings.count, 10);
@@ -217,39 +241,55 @@ static void test_ignored(void **state) {
 }
 
 static void test_checks_together(void **state) {
-    expect_error("[limits]\nmax_query_limit = 10\ndefault_query_limit = 20", NULL, ":3: limits.default_query_limit", "20 is above");
-    expect_error("[websocket]\nheartbeat_interval_secs = 10", NULL, ":2: websocket.heartbeat_interval_secs", "below");
-    expect_error("[auth]\nmin_password_length = 20\nmax_password_length = 10", NULL, "auth.min_password_length", "above");
-    expect_error("[stream]\nmax_partition_rows = 10", NULL, "default: stream.default_max_buffer", "above");
-    expect_error("[server]\npublic_origin = 'example.com'", NULL, "server.public_origin = example.com", "http(s)://");
-    expect_error("[server]\npublic_origin = 'ftp://example.com'", NULL, "server.public_origin", "http(s)://");
-    expect_error("[server]\npublic_origin = 'https://example.com/x'", NULL, "server.public_origin", "without a path");
+    expect_error("[limits]\nmax_query_limit = 10\ndefault_query_limit = 20", NULL,
+        ":3: limits.default_query_limit", "20 is above");
+    expect_error("[websocket]\nheartbeat_interval_secs = 10", NULL,
+        ":2: websocket.heartbeat_interval_secs", "below");
+    expect_error("[auth]\nmin_password_length = 20\nmax_password_length = 10", NULL,
+        "auth.min_password_length", "above");
+    expect_error(
+        "[stream]\nmax_partition_rows = 10", NULL, "default: stream.default_max_buffer", "above");
+    expect_error("[server]\npublic_origin = 'example.com'", NULL,
+        "server.public_origin = example.com", "http(s)://");
+    expect_error("[server]\npublic_origin = 'ftp://example.com'", NULL, "server.public_origin",
+        "http(s)://");
+    expect_error("[server]\npublic_origin = 'https://example.com/x'", NULL, "server.public_origin",
+        "without a path");
     expect_error("[server]\nhost = ''", NULL, "server.host", "an address");
     expect_error("[server]\nhost = '127.0.0.1:80'", NULL, "server.host", "without port");
     expect_error("[storage]\ndata_path = ''", NULL, "storage.data_path", "folder");
-    expect_error("[security.cors]\nallowed_origins = ['example.com']", NULL, "security.cors.allowed_origins", "scheme://");
-    expect_error("[security.cors]\nallow_credentials = true", NULL, "allow_credentials = true", "name the origins");
-    expect_error("[security.cors]\nallow_credentials = true\nallowed_origins = ['*']", NULL, "allow_credentials", "name the origins");
-    expect_error("[security.cors]\nallowed_headers = ['X-A', 'b c']", NULL, "allowed_headers = b c", "header");
-    static const char *const ranges[] = {"10.0.0.0/33", "10.0.0/8", "::1/129", "x", "1.2.3.4/", "1.2.3.4/-1", "1.2.3.4/+1", "1.2.3.4/8x"};
+    expect_error("[security.cors]\nallowed_origins = ['example.com']", NULL,
+        "security.cors.allowed_origins", "scheme://");
+    expect_error("[security.cors]\nallow_credentials = true", NULL, "allow_credentials = true",
+        "name the origins");
+    expect_error("[security.cors]\nallow_credentials = true\nallowed_origins = ['*']", NULL,
+        "allow_credentials", "name the origins");
+    expect_error("[security.cors]\nallowed_headers = ['X-A', 'b c']", NULL, "allowed_headers = b c",
+        "header");
+    static const char *const ranges[] = {"10.0.0.0/33", "10.0.0/8", "::1/129", "x", "1.2.3.4/",
+        "1.2.3.4/-1", "1.2.3.4/+1", "1.2.3.4/8x"};
     for (size_t i = 0; i < KL_LEN(ranges); i++) {
         char toml[80];
         snprintf(toml, sizeof(toml), "security.trusted_proxy_ranges = ['%s']", ranges[i]);
         expect_error(toml, NULL, ranges[i], "CIDR");
     }
     struct kl_config c;
-    load_ok("security.trusted_proxy_ranges = ['10.0.0.0/8', 'fd00::/8', '::1', '0.0.0.0/0']\nserver.host = 'fe80::1'\nauth.jwt_secret = '" SECRET
-            "'\n[security.cors]\nallow_credentials = true\nallowed_origins = ['capacitor://localhost']",
+    load_ok(
+        "security.trusted_proxy_ranges = ['10.0.0.0/8', 'fd00::/8', '::1', "
+        "'0.0.0.0/0']\nserver.host = 'fe80::1'\nauth.jwt_secret = '" SECRET
+        "'\n[security.cors]\nallow_credentials = true\nallowed_origins = ['capacitor://localhost']",
         NULL, &c);
     assert_int_equal(c.warnings.count, 0);
     kl_config_deinit(&c);
 }
 
 static void test_secret(void **state) {
-    static const char *const far[] = {"0.0.0.0", "::", "192.168.0.1", "example.com", "::ffff:127.0.0.1", "127.0.0.1.example.com"};
+    static const char *const far[] = {
+        "0.0.0.0", "::", "192.168.0.1", "example.com", "::ffff:127.0.0.1", "127.0.0.1.example.com"};
     static const char *const near[] = {"127.0.0.1", "127.9.9.9", "::1", "localhost", "LocalHost"};
     static const char *const weak[] = {"", "short", "0123456789abcdef0123456789abcde",
-        "your-secret-key-at-least-32-chars-change-me-in-production", "KALAMDB-dev-secret-key-change-in-production"};
+        "your-secret-key-at-least-32-chars-change-me-in-production",
+        "KALAMDB-dev-secret-key-change-in-production"};
     char host[128], secret[128];
     struct kl_config c;
     for (size_t i = 0; i < KL_LEN(far); i++) {
@@ -257,7 +297,8 @@ static void test_secret(void **state) {
         snprintf(host, sizeof(host), "KALAMDB_SERVER_HOST=%s", far[i]);
         for (size_t j = 0; j < KL_LEN(weak); j++) {
             snprintf(secret, sizeof(secret), "KALAMDB_JWT_SECRET=%s", weak[j]);
-            expect_error(NULL, (char *[]){host, secret, NULL}, "auth.jwt_secret", "at least 32 bytes");
+            expect_error(
+                NULL, (char *[]){host, secret, NULL}, "auth.jwt_secret", "at least 32 bytes");
         }
         load_ok(NULL, (char *[]){host, "KALAMDB_JWT_SECRET=" SECRET, NULL}, &c);
         assert_true(warned(&c, "allowed_origins is empty"));
@@ -273,7 +314,8 @@ static void test_secret(void **state) {
         assert_true(warned(&c, "forge"));
         kl_config_deinit(&c);
     }
-    expect_error("server.public_origin = 'https://x.example'\nauth.jwt_secret = 'short'", NULL, "auth.jwt_secret", "public_origin");
+    expect_error("server.public_origin = 'https://x.example'\nauth.jwt_secret = 'short'", NULL,
+        "auth.jwt_secret", "public_origin");
     load_ok("server.public_origin = 'https://x.example'", NULL, &c);
     kl_config_deinit(&c);
 }
@@ -284,11 +326,15 @@ static void test_secrets_stay_hidden(void **state) {
     size_t count;
     const struct kl_config_key *keys = kl_config_keys(&count);
     expect_error("[auth]\njwt_secret = 5", NULL, "auth.jwt_secret = ****", "must be a string");
-    assert_int_not_equal(load(NULL, (char *[]){"KALAMDB_SERVER_HOST=::", "KALAMDB_JWT_SECRET=hunter2", NULL}, &c, &err), KL_OK);
+    assert_int_not_equal(
+        load(NULL, (char *[]){"KALAMDB_SERVER_HOST=::", "KALAMDB_JWT_SECRET=hunter2", NULL}, &c,
+            &err),
+        KL_OK);
     assert_null(strstr(err.msg, "hunter2"));
     assert_int_not_equal(load("auth.root_password = \"hunter2\\n\"", NULL, &c, &err), KL_OK);
     assert_null(strstr(err.msg, "hunter2"));
-    load_ok("auth.root_password = 'hunter2'\nserver.port = 1\nstorage.durability = 'async'", NULL, &c);
+    load_ok(
+        "auth.root_password = 'hunter2'\nserver.port = 1\nstorage.durability = 'async'", NULL, &c);
     struct kl_buf b;
     kl_buf_init(&b, 0);
     for (size_t i = 0; i < count; i++) {
@@ -301,7 +347,8 @@ static void test_secrets_stay_hidden(void **state) {
     assert_non_null(strstr(b.data, "auth.root_password=****\nauth.jwt_secret=\n"));
     assert_non_null(strstr(b.data, "server.port=1\n"));
     assert_non_null(strstr(b.data, "storage.durability=async\n"));
-    assert_non_null(strstr(b.data, "security.cors.allowed_methods=GET,POST,PUT,DELETE,PATCH,OPTIONS\n"));
+    assert_non_null(
+        strstr(b.data, "security.cors.allowed_methods=GET,POST,PUT,DELETE,PATCH,OPTIONS\n"));
     kl_buf_deinit(&b);
     kl_config_deinit(&c);
     assert_int_equal(chmod(FILE_PATH, 0644), 0);
@@ -316,14 +363,16 @@ static enum kl_rc parse_args(const char *line, struct kl_config_args *ret, struc
     char *argv[16] = {"kalamdb-server"};
     int argc = 1;
     snprintf(copy, sizeof(copy), "%s", line);
-    for (char *save = NULL, *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+    for (char *save = NULL, *word = strtok_r(copy, " ", &save); word != NULL;
+         word = strtok_r(NULL, " ", &save)) {
         argv[argc++] = word;
     }
     return kl_config_args_parse(argc, argv, ret, err);
 }
 
 static void test_args(void **state) {
-    static const char *const bad[] = {"x", "--nothing", "--data", "--data=", "--data a --data b", "--help=1", "-x", "--"};
+    static const char *const bad[] = {
+        "x", "--nothing", "--data", "--data=", "--data a --data b", "--help=1", "-x", "--"};
     struct kl_config_args a;
     struct kl_err err = {0};
     assert_int_equal(parse_args("", &a, &err), KL_OK);
@@ -417,8 +466,10 @@ static void sample(struct kl_buf *b) {
     size_t count;
     const struct kl_config_key *keys = kl_config_keys(&count);
     struct kl_slice section = KL_S("");
-    kl_buf_puts(b, "# Every key of the server's configuration with its default. Copy it to ./server.toml, or name it with --config,\n"
-                   "# and keep only what you change. The variable in a comment, when it is set and not empty, wins over the file.\n\n");
+    kl_buf_puts(b, "# Every key of the server's configuration with its default. Copy it to "
+                   "./server.toml, or name it with --config,\n"
+                   "# and keep only what you change. The variable in a comment, when it is set and "
+                   "not empty, wins over the file.\n\n");
     for (size_t i = 0; i < count; i++) {
         const char *dot = strrchr(keys[i].key, '.');
         struct kl_slice own = kl_slice(keys[i].key, dot != NULL ? (size_t)(dot - keys[i].key) : 0);
@@ -490,7 +541,8 @@ static void test_bounds(void **state) {
             struct kl_err err = {0};
             snprintf(toml, sizeof(toml), "%s = %lld", keys[i].key, (long long)values[j]);
             enum kl_rc rc = load(toml, NULL, &c, &err);
-            bool outside = strstr(err.msg, "must be from") != NULL; /* else refused beside another key's default */
+            bool outside = strstr(err.msg, "must be from") !=
+                           NULL; /* else refused beside another key's default */
             assert_true(outside == (j == 0 || j == 3));
             if (rc == KL_OK) {
                 kl_config_deinit(&c);

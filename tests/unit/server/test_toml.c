@@ -32,7 +32,9 @@ static struct doc parse(const char *text) {
     return d;
 }
 
-static void done(struct doc *d) { kl_arena_deinit(&d->arena); }
+static void done(struct doc *d) {
+    kl_arena_deinit(&d->arena);
+}
 
 /* By a path of plain parts parted by dots; a number picks an array's item. */
 static const struct kl_toml *at(const struct doc *d, const char *path) {
@@ -117,8 +119,9 @@ static void test_numbers(void **state) {
 }
 
 static void test_booleans_and_dates(void **state) {
-    static const char *const dates[] = {"1979-05-27", "2000-02-29", "07:32:00", "00:32:00.999999", "1979-05-27T07:32:00Z",
-        "1979-05-27 07:32:00.5-07:00", "1979-05-27t07:32:00", "1990-12-31T23:59:60z"};
+    static const char *const dates[] = {"1979-05-27", "2000-02-29", "07:32:00", "00:32:00.999999",
+        "1979-05-27T07:32:00Z", "1979-05-27 07:32:00.5-07:00", "1979-05-27t07:32:00",
+        "1990-12-31T23:59:60z"};
     struct doc d = parse("a = true\nb = false");
     assert_true(at(&d, "a")->boolean);
     assert_false(at(&d, "b")->boolean);
@@ -144,7 +147,8 @@ static void test_structure(void **state) {
                          "z.q = 7\n"
                          "[a.z.sub]\n"
                          "deep = true\n"
-                         "[[list]]\nname = 'one'\n[list.sub]\nn = 1\n[[list]]\nname = 'two'\n[[list.inner]]\n[[list.inner]]\nk=9\n"
+                         "[[list]]\nname = 'one'\n[list.sub]\nn = 1\n[[list]]\nname = "
+                         "'two'\n[[list.inner]]\n[[list.inner]]\nk=9\n"
                          "[empty]");
     assert_int_equal(at(&d, "top")->integer, 1);
     assert_int_equal(at(&d, "a.b.x.1.0")->integer, 2);
@@ -164,7 +168,8 @@ static void test_structure(void **state) {
     d = parse("");
     assert_null(d.root->first);
     done(&d);
-    d = parse("\xEF\xBB\xBF" "a = 1");
+    d = parse("\xEF\xBB\xBF"
+              "a = 1");
     assert_int_equal(at(&d, "a")->integer, 1);
     done(&d);
 }
@@ -181,8 +186,9 @@ static void expect_refusal(const char *source, int line, int column) {
 }
 
 static void test_refused_values(void **state) {
-    static const char *const values[] = {"", "01", "1_", "_1", "1__0", "+0x1", "0x", "0b2", "0o8", "1.", ".5", "1e", "1._0", "00.1",
-        "9223372036854775808", "0x8000000000000000", "tru", "True", "nul", "word", "2021-02-29", "2021-13-01", "25:00:00", "07:32",
+    static const char *const values[] = {"", "01", "1_", "_1", "1__0", "+0x1", "0x", "0b2", "0o8",
+        "1.", ".5", "1e", "1._0", "00.1", "9223372036854775808", "0x8000000000000000", "tru",
+        "True", "nul", "word", "2021-02-29", "2021-13-01", "25:00:00", "07:32",
         "1979-05-27T07:32:00+25:00", "1979-05-27T", "--1", "1e999e1", "0x1.5"};
     for (size_t i = 0; i < KL_LEN(values); i++) {
         char source[80];
@@ -291,9 +297,11 @@ static void test_limits(void **state) {
     }
 }
 
-/* Cutting a valid text anywhere, or changing any byte, must never crash and never lose an error's position. */
+/* Cutting a valid text anywhere, or changing any byte, must never crash and never lose an error's
+ * position. */
 static void test_damaged(void **state) {
-    static const char text[] = "t = \"a\\u00e9\\\\\" # c\n[a.b]\nx = [1, 2.5e3, {y = '''q'''}]\nd = 1979-05-27 07:32:00Z\n[[l]]\nk.m = 0xff\n"
+    static const char text[] = "t = \"a\\u00e9\\\\\" # c\n[a.b]\nx = [1, 2.5e3, {y = '''q'''}]\nd "
+                               "= 1979-05-27 07:32:00Z\n[[l]]\nk.m = 0xff\n"
                                "s = \"\"\"\n a \\\n  b\"\"\"\n";
     uint64_t seed = 20240131, x = seed;
     print_message("seed %llu\n", (unsigned long long)seed);
@@ -320,10 +328,14 @@ static void test_damaged(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_booleans_and_dates), cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_refused_values), cmocka_unit_test(test_refused_structure),
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_booleans_and_dates),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_refused_values),
+        cmocka_unit_test(test_refused_structure),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
