@@ -153,11 +153,10 @@ static enum kl_rc load_file(struct kl_config_loader *l, const char *path) {
 /* A secret that every user of the machine can read is none. */
 static void warn_if_readable(struct kl_config_loader *l) {
     struct stat st;
-    bool has_secret = l->origins[KL_CONFIG_AT_auth_jwt_secret].file != NULL ||
-                      l->origins[KL_CONFIG_AT_auth_root_password].file != NULL;
-    if (has_secret && stat(l->config->file, &st) == 0 && (st.st_mode & S_IROTH) != 0) {
-        kl_config__warn(
-            l, "%s holds a secret and every user can read it: chmod 600", l->config->file);
+    const struct kl_config *c = l->config;
+    bool has_secret = c->auth_jwt_secret[0] != '\0' || c->auth_root_password[0] != '\0';
+    if (has_secret && stat(c->file, &st) == 0 && (st.st_mode & S_IROTH) != 0) {
+        kl_config__warn(l, "%s holds a secret and every user can read it: chmod 600", c->file);
     }
 }
 

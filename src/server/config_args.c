@@ -70,22 +70,38 @@ enum kl_rc kl_config_args_parse(
     return KL_OK;
 }
 
+static void help_variable(struct kl_buf *out, const char *env, const char *key) {
+    if (env[0] != '\0') {
+        kl_buf_printf(out, "  %-48s %s\n", env, key);
+    }
+}
+
+static void help_ignored_variables(struct kl_buf *out) {
+    static const char *const names[] = {
+#define KL_CONFIG_IGNORED(key, env, why) env,
+#include "../../api/config.def"
+    };
+    kl_buf_puts(out, "Accepted with a warning, since they mean nothing here:\n");
+    for (size_t i = 0; i < KL_LEN(names); i++) {
+        if (names[i][0] != '\0') {
+            kl_buf_printf(out, "  %s\n", names[i]);
+        }
+    }
+}
+
 void kl_config_help(struct kl_buf *out) {
     size_t count;
     const struct kl_config_key *keys = kl_config_keys(&count);
     kl_buf_puts(out, usage);
-    kl_buf_puts(
-        out, "\nEnvironment (each sets the key beside it; an empty one counts as not set):\n");
+    kl_buf_puts(out, "\nEnvironment (each sets the key beside it; an empty one is not set):\n");
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].env[0] != '\0') {
-            kl_buf_printf(out, "  %-48s %s\n", keys[i].env, keys[i].key);
-        }
+        help_variable(out, keys[i].env, keys[i].key);
     }
-#define KL_CONFIG_ALIAS(key, env, target)                                                          \
-    if (env[0] != '\0') {                                                                          \
-        kl_buf_printf(out, "  %-48s %s\n", env, target);                                           \
-    }
+#define KL_CONFIG_ALIAS(key, env, target) help_variable(out, env, target);
 #include "../../api/config.def"
+#define KL_CONFIG_REFUSED(key, env, why) help_variable(out, env, "refused: " why);
+#include "../../api/config.def"
+    help_ignored_variables(out);
     kl_buf_puts(out, "\nKeys of the file, with their defaults (docs/server.toml.example says what "
                      "they mean):\n");
     for (size_t i = 0; i < count; i++) {

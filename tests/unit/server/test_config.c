@@ -356,6 +356,12 @@ static void test_secrets_stay_hidden(void **state) {
     assert_int_equal(kl_config_load(&source, &c, &err), KL_OK);
     assert_true(warned(&c, "every user can read it"));
     kl_config_deinit(&c);
+    load_ok("auth.jwt_secret = ''", NULL, &c);
+    assert_int_equal(chmod(FILE_PATH, 0644), 0);
+    kl_config_deinit(&c);
+    assert_int_equal(kl_config_load(&source, &c, &err), KL_OK);
+    assert_int_equal(c.warnings.count, 0);
+    kl_config_deinit(&c);
 }
 
 static enum kl_rc parse_args(const char *line, struct kl_config_args *ret, struct kl_err *err) {
@@ -403,7 +409,9 @@ static void test_help_is_complete(void **state) {
         assert_non_null(strstr(b.data, keys[i].key));
         assert_non_null(strstr(b.data, keys[i].env));
     }
-    assert_non_null(strstr(b.data, "KALAMDB_TRUSTED_PROXY_RANGES"));
+    assert_non_null(strstr(b.data, "  KALAMDB_TRUSTED_PROXY_RANGES"));
+    assert_non_null(strstr(b.data, "  KALAMDB_CLUSTER_PEERS"));
+    assert_non_null(strstr(b.data, "  KALAMDB_OTLP_ENABLED"));
     assert_non_null(strstr(b.data, "--listen"));
     kl_buf_deinit(&b);
 }
