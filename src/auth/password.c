@@ -1,7 +1,8 @@
-/* Passwords: policy, bcrypt, and a check whose time says nothing about the account. Any thread; slow by design.
+/* Passwords: policy, bcrypt, and a check whose time says nothing about the account. Any thread;
+ * slow by design.
  *
- * bcrypt reads 72 bytes and stops at a NUL. Longer passwords and those with a NUL are refused rather than cut: two different
- * ones would otherwise open the same account. */
+ * bcrypt reads 72 bytes and stops at a NUL. Longer passwords and those with a NUL are refused
+ * rather than cut: two different ones would otherwise open the same account. */
 #include "auth/internal.h"
 #include <crypt.h>
 #include <openssl/crypto.h>
@@ -35,19 +36,23 @@ static bool is_complex(struct kl_slice password) {
         upper = upper || (c >= 'A' && c <= 'Z');
         lower = lower || (c >= 'a' && c <= 'z');
         digit = digit || (c >= '0' && c <= '9');
-        special = special || !((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
+        special = special ||
+                  !((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
     }
     return upper && lower && digit && special;
 }
 
 static bool fits_bcrypt(struct kl_slice password) {
-    return password.len <= BCRYPT_BYTES_MAX && !(password.len && memchr(password.ptr, 0, password.len));
+    return password.len <= BCRYPT_BYTES_MAX &&
+           !(password.len && memchr(password.ptr, 0, password.len));
 }
 
-enum kl_rc kl_password_check(const struct kl_password_policy *p, struct kl_slice password, struct kl_err *err) {
+enum kl_rc kl_password_check(
+    const struct kl_password_policy *p, struct kl_slice password, struct kl_err *err) {
     unsigned max = p->max_len && p->max_len < BCRYPT_BYTES_MAX ? p->max_len : BCRYPT_BYTES_MAX;
     if (password.len < p->min_len) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Password is too short (minimum %u characters)", p->min_len);
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Password is too short (minimum %u characters)", p->min_len);
     }
     if (password.len > max) {
         return kl_fail(err, KL_E_INVALID_INPUT, "Password is too long (maximum %u bytes)", max);
@@ -60,7 +65,8 @@ enum kl_rc kl_password_check(const struct kl_password_policy *p, struct kl_slice
     }
     if (p->complexity && !is_complex(password)) {
         return kl_fail(err, KL_E_INVALID_INPUT,
-            "Password must contain an upper-case letter, a lower-case letter, a digit and a special character");
+            "Password must contain an upper-case letter, a lower-case letter, a digit and a "
+            "special character");
     }
     return KL_OK;
 }
@@ -87,16 +93,19 @@ static bool bcrypt(const char *setting, struct kl_slice password, char ret[64]) 
 static bool gensalt(int cost, char ret[CRYPT_GENSALT_OUTPUT_SIZE]) {
     unsigned char noise[16];
     kl_random_bytes(noise, sizeof(noise));
-    return crypt_gensalt_rn("$2b$", (unsigned long)cost, (const char *)noise, sizeof(noise), ret, CRYPT_GENSALT_OUTPUT_SIZE);
+    return crypt_gensalt_rn("$2b$", (unsigned long)cost, (const char *)noise, sizeof(noise), ret,
+        CRYPT_GENSALT_OUTPUT_SIZE);
 }
 
 enum kl_rc kl_password_hash(int cost, struct kl_slice password, char ret[64], struct kl_err *err) {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
     if (cost < BCRYPT_COST_MIN || cost > BCRYPT_COST_MAX) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "bcrypt cost must be %d to %d", BCRYPT_COST_MIN, BCRYPT_COST_MAX);
+        return kl_fail(err, KL_E_INVALID_INPUT, "bcrypt cost must be %d to %d", BCRYPT_COST_MIN,
+            BCRYPT_COST_MAX);
     }
     if (!fits_bcrypt(password)) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Password is longer than %d bytes or contains a NUL character", BCRYPT_BYTES_MAX);
+        return kl_fail(err, KL_E_INVALID_INPUT,
+            "Password is longer than %d bytes or contains a NUL character", BCRYPT_BYTES_MAX);
     }
     if (!gensalt(cost, setting) || !bcrypt(setting, password, ret)) {
         return kl_fail(err, KL_E_INTERNAL, "The password could not be hashed");
@@ -106,12 +115,13 @@ enum kl_rc kl_password_hash(int cost, struct kl_slice password, char ret[64], st
 
 /* "$2a$", "$2b$" or "$2y$", a cost that ends within seconds, and the right length. */
 static bool is_bcrypt_hash(struct kl_slice h) {
-    if (h.len != BCRYPT_HASH_LEN || memcmp(h.ptr, "$2", 2) != 0 || !strchr("aby", h.ptr[2]) || h.ptr[3] != '$' ||
-        h.ptr[6] != '$' || memchr(h.ptr, 0, h.len)) {
+    if (h.len != BCRYPT_HASH_LEN || memcmp(h.ptr, "$2", 2) != 0 || !strchr("aby", h.ptr[2]) ||
+        h.ptr[3] != '$' || h.ptr[6] != '$' || memchr(h.ptr, 0, h.len)) {
         return false;
     }
     int64_t cost;
-    return kl_parse_i64(kl_slice(h.ptr + 4, 2), &cost) && cost >= BCRYPT_COST_MIN && cost <= BCRYPT_COST_MAX;
+    return kl_parse_i64(kl_slice(h.ptr + 4, 2), &cost) && cost >= BCRYPT_COST_MIN &&
+           cost <= BCRYPT_COST_MAX;
 }
 
 bool kl_password_verify(struct kl_slice hash, struct kl_slice password, int cost_if_no_hash) {

@@ -1,18 +1,24 @@
-/* Tokens that were revoked before they expired: in memory by id, and in the meta family for the next start.
+/* Tokens that were revoked before they expired: in memory by id, and in the meta family for the
+ * next start.
  *
  * revoked token, key 06 id (32 hex digits): u8 format 1 | i64 expiry, seconds since 1970
  *
- * An entry is needed until its token would be refused as expired anyway, so the list is bounded by what can be issued in
- * one refresh lifetime. Entries past that are dropped with a later revocation, at most once a minute, and at start.
+ * An entry is needed until its token would be refused as expired anyway, so the list is bounded
+ * by what can be issued in one refresh lifetime. Entries past that are dropped with a later
+ * revocation, at most once a minute, and at start.
  *
  * Threads: revoke by whoever owns the batch; the rest by any. */
 #include "auth/internal.h"
 
 #define PURGE_EVERY_S 60
 
-static int64_t now_s(void) { return kl_clock_wall_us() / 1000000; }
+static int64_t now_s(void) {
+    return kl_clock_wall_us() / 1000000;
+}
 
-static bool is_past(int64_t expires_s, int64_t now) { return expires_s < now - KL_AUTH_LEEWAY_S; }
+static bool is_past(int64_t expires_s, int64_t now) {
+    return expires_s < now - KL_AUTH_LEEWAY_S;
+}
 
 static void remember(struct kl_tokens *t, struct kl_slice id, int64_t expires_s) {
     /* The value is the number itself; a token always expires after 1970, so it is never NULL. */
@@ -38,13 +44,14 @@ static void delete_record(struct kl_batch *b, struct kl_slice id) {
     kl_batch_del(b, KL_CF_META, kl_auth__key_view(&key));
 }
 
-static enum kl_rc load_one(struct kl_tokens *t, struct kl_batch *drop, struct kl_slice id, struct kl_slice rec, int64_t now,
-    struct kl_err *err) {
+static enum kl_rc load_one(struct kl_tokens *t, struct kl_batch *drop, struct kl_slice id,
+    struct kl_slice rec, int64_t now, struct kl_err *err) {
     struct kl_reader r;
     kl_reader_init(&r, rec);
     uint8_t format = kl_read_u8(&r);
     int64_t expires_s = (int64_t)kl_read_le64(&r);
-    if (r.failed || r.ptr != r.end || format != KL_AUTH_RECORD_FORMAT || expires_s < 0 || !is_token_id(id)) {
+    if (r.failed || r.ptr != r.end || format != KL_AUTH_RECORD_FORMAT || expires_s < 0 ||
+        !is_token_id(id)) {
         return kl_fail(err, KL_E_CORRUPT, "A record of a revoked token is damaged");
     }
     if (is_past(expires_s, now)) {
@@ -59,7 +66,8 @@ enum kl_rc kl_auth__revoked_load(struct kl_tokens *t, struct kl_err *err) {
     char prefix = KL_META_REVOKED;
     int64_t now = now_s();
     struct kl_batch *drop = kl_batch_new(t->store);
-    struct kl_iter *it = kl_iter_new(t->store, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
+    struct kl_iter *it = kl_iter_new(
+        t->store, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
     enum kl_rc rc = KL_OK;
     for (kl_iter_seek_first(it); rc == KL_OK && kl_iter_valid(it); kl_iter_next(it)) {
         rc = load_one(t, drop, kl_slice_from(kl_iter_key(it), 1), kl_iter_value(it), now, err);
@@ -106,7 +114,8 @@ static void purge(struct kl_tokens *t, struct kl_batch *b, int64_t now) {
     kl_buf_deinit(&past);
 }
 
-void kl_tokens_revoke(struct kl_tokens *t, struct kl_batch *b, const struct kl_token_claims *claims) {
+void kl_tokens_revoke(
+    struct kl_tokens *t, struct kl_batch *b, const struct kl_token_claims *claims) {
     struct kl_slice id = kl_slice_str(claims->id);
     KL_ASSERT(is_token_id(id)); /* verify and issue give every token one */
     struct kl_auth__key key;

@@ -1,9 +1,11 @@
-/* The local root token: 64 hex digits in a file that only the server's own OS user can read. Whoever can read it may act
- * as root, as the database superuser of the same machine does elsewhere; it is new with every start.
+/* The local root token: 64 hex digits in a file that only the server's own OS user can read.
+ * Whoever can read it may act as root, as the database superuser of the same machine does
+ * elsewhere; it is new with every start.
  *
- * $XDG_RUNTIME_DIR/kalamdb/<port>.token when that folder is there, else ~/.kalam/run/<port>.token. The file is written
- * under another name and renamed, so that a reader never sees half of it; folders must belong to us and be closed to the
- * writing of others, or a neighbour could have put a link there. Thread: whoever starts and stops the server. */
+ * $XDG_RUNTIME_DIR/kalamdb/<port>.token when that folder is there, else
+ * ~/.kalam/run/<port>.token. The file is written under another name and renamed, so that a reader
+ * never sees half of it; folders must belong to us and be closed to the writing of others, or a
+ * neighbour could have put a link there. Thread: whoever starts and stops the server. */
 #include "auth/internal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +31,8 @@ static bool home_folder(char *ret, size_t size) {
     }
     char space[8192];
     struct passwd entry, *found = NULL;
-    return getpwuid_r(geteuid(), &entry, space, sizeof(space), &found) == 0 && found && found->pw_dir[0] == '/' &&
-           snprintf(ret, size, "%s", found->pw_dir) < (int)size;
+    return getpwuid_r(geteuid(), &entry, space, sizeof(space), &found) == 0 && found &&
+           found->pw_dir[0] == '/' && snprintf(ret, size, "%s", found->pw_dir) < (int)size;
 }
 
 static enum kl_rc check_folder(const char *path, struct kl_err *err) {
@@ -39,7 +41,8 @@ static enum kl_rc check_folder(const char *path, struct kl_err *err) {
         return kl_fail(err, KL_E_IO, "%s: %s", path, strerror(errno));
     }
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
-        return kl_fail(err, KL_E_IO, "%s must be a folder of this user that nobody else can write to", path);
+        return kl_fail(
+            err, KL_E_IO, "%s must be a folder of this user that nobody else can write to", path);
     }
     return KL_OK;
 }
@@ -57,7 +60,8 @@ static void put_path(struct kl_buf *out, const char *base, const char *folders, 
     kl_buf_putc(out, '\0');
 }
 
-static enum kl_rc make_folders(const char *base, const char *const *steps, size_t n, struct kl_err *err) {
+static enum kl_rc make_folders(
+    const char *base, const char *const *steps, size_t n, struct kl_err *err) {
     char path[PATH_MAX_BYTES];
     for (size_t i = 0; i < n; i++) {
         if (snprintf(path, sizeof(path), "%s/%s", base, steps[i]) >= (int)sizeof(path)) {
@@ -70,19 +74,23 @@ static enum kl_rc make_folders(const char *base, const char *const *steps, size_
 
 /* The path with its closing NUL counted, so that data is a C string. */
 static enum kl_rc find_path(int port, struct kl_buf *out, bool make_folder, struct kl_err *err) {
-    static const char *const runtime_steps[] = {"kalamdb"}, *const home_steps[] = {".kalam", ".kalam/run"};
+    static const char *const runtime_steps[] = {"kalamdb"}, *const home_steps[] = {
+                                                                ".kalam", ".kalam/run"};
     const char *runtime = runtime_folder();
     char home[PATH_MAX_BYTES];
     bool has_home = home_folder(home, sizeof(home));
     if (!runtime && !has_home) {
-        return kl_fail(err, KL_E_IO, "There is no place for the token file: neither XDG_RUNTIME_DIR nor a home folder");
+        return kl_fail(err, KL_E_IO,
+            "There is no place for the token file: neither XDG_RUNTIME_DIR nor a home folder");
     }
     if (runtime) {
         put_path(out, runtime, "kalamdb", port);
-        /* A reader may have another environment than the server had: it takes the file that is there. */
+        /* A reader may have another environment than the server had: it takes the file that is
+         * there. */
         bool elsewhere = !make_folder && has_home && access(out->data, F_OK) != 0;
         if (!elsewhere) {
-            return make_folder ? make_folders(runtime, runtime_steps, KL_LEN(runtime_steps), err) : KL_OK;
+            return make_folder ? make_folders(runtime, runtime_steps, KL_LEN(runtime_steps), err)
+                               : KL_OK;
         }
         put_path(out, home, ".kalam/run", port);
         if (access(out->data, F_OK) != 0) {

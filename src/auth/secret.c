@@ -1,5 +1,6 @@
-/* The signing secret of a server that was given none: 32 random bytes, made once and kept in the meta family, so that
- * tokens survive a restart. Called while the server starts, before other writers.
+/* The signing secret of a server that was given none: 32 random bytes, made once and kept in the
+ * meta family, so that tokens survive a restart. Called while the server starts, before other
+ * writers.
  *
  * secret, key 09 "jwt": u8 format 1 | string (LEB128 length, bytes) of 32 bytes */
 #include "auth/internal.h"
@@ -13,14 +14,16 @@ static enum kl_rc decode(struct kl_slice rec, struct kl_buf *ret, struct kl_err 
     kl_reader_init(&r, rec);
     uint8_t format = kl_read_u8(&r);
     struct kl_slice secret = kl_read_lstr(&r);
-    if (r.failed || r.ptr != r.end || format != KL_AUTH_RECORD_FORMAT || secret.len != SECRET_BYTES) {
+    if (r.failed || r.ptr != r.end || format != KL_AUTH_RECORD_FORMAT ||
+        secret.len != SECRET_BYTES) {
         return kl_fail(err, KL_E_CORRUPT, "The stored signing secret is damaged");
     }
     kl_buf_slice(ret, secret);
     return KL_OK;
 }
 
-static enum kl_rc make(struct kl_store *s, struct kl_slice key, struct kl_buf *ret, struct kl_err *err) {
+static enum kl_rc make(
+    struct kl_store *s, struct kl_slice key, struct kl_buf *ret, struct kl_err *err) {
     unsigned char secret[SECRET_BYTES];
     kl_random_bytes(secret, sizeof(secret));
     struct kl_buf rec = {0};

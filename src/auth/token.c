@@ -1,17 +1,20 @@
 /* Tokens: JWT (RFC 7519) signed with HMAC-SHA-256, and nothing else.
  *
- *   base64url(header) "." base64url(claims) "." base64url(HMAC-SHA-256(secret, all before the last dot))
+ *   token   base64url(header) "." base64url(claims) "." base64url(mac)
  *   header  {"alg":"HS256","typ":"JWT"}
- *   claims  sub user id | iss "kalamdb" | exp, iat seconds | email or null | role | token_type access, refresh
- *           | jti 32 hex digits | epoch the user's token_epoch at issue
+ *   claims  sub user id | iss "kalamdb" | exp, iat seconds | email or null | role
+ *           | token_type access, refresh | jti 32 hex digits | epoch the user's token_epoch at issue
+ *   mac     HMAC-SHA-256(secret, all before the last dot)
  *
- * Verification makes the signature's text itself and compares it in constant time before anything is parsed: so bytes
- * that reach the JSON parser come from somebody who holds the secret, and the unused bits of the last base64 digit are as
- * binding as the others. Then `alg` must be HS256, `crit` absent, the issuer trusted, the times right (60 s leeway).
+ * Verification makes the signature's text itself and compares it in constant time before anything
+ * is parsed: so bytes that reach the JSON parser come from somebody who holds the secret, and the
+ * unused bits of the last base64 digit are as binding as the others. Then `alg` must be HS256,
+ * `crit` absent, the issuer trusted, the times right (60 s leeway).
  *
- * A token of another program that shares the secret may lack jti and epoch. Without a jti of our form it gets one: the first
- * 128 bits of SHA-256 over what was signed, so that it can be revoked like any other. Without an epoch it counts as 0, that
- * is, it works until the user's tokens are invalidated for the first time.
+ * A token of another program that shares the secret may lack jti and epoch. Without a jti of our
+ * form it gets one: the first 128 bits of SHA-256 over what was signed, so that it can be revoked
+ * like any other. Without an epoch it counts as 0, that is, it works until the user's tokens are
+ * invalidated for the first time.
  *
  * Any thread: the keyed MAC context is never used itself, each call works on a copy. */
 #include "auth/internal.h"
@@ -27,7 +30,9 @@
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 #define SECONDS_MAX (1LL << 53) /* what a JSON number holds exactly in every language */
 
-static enum kl_rc invalid(struct kl_err *err) { return kl_fail(err, KL_E_INVALID_CREDENTIALS, "Invalid credentials"); }
+static enum kl_rc invalid(struct kl_err *err) {
+    return kl_fail(err, KL_E_INVALID_CREDENTIALS, "Invalid credentials");
+}
 
 /* ---- life ---- */
 
@@ -35,7 +40,8 @@ static EVP_MAC_CTX *keyed_mac(struct kl_slice secret) {
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
     EVP_MAC_free(mac); /* the context keeps its own reference */
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
         OSSL_PARAM_construct_end()};
     if (ctx && EVP_MAC_init(ctx, (const unsigned char *)secret.ptr, secret.len, params) != 1) {
         EVP_MAC_CTX_free(ctx);
@@ -63,9 +69,11 @@ static enum kl_rc set_key(struct kl_tokens *t, struct kl_slice configured, struc
     return rc;
 }
 
-enum kl_rc kl_tokens_new(struct kl_store *s, const struct kl_tokens_options *o, struct kl_tokens **ret, struct kl_err *err) {
+enum kl_rc kl_tokens_new(struct kl_store *s, const struct kl_tokens_options *o,
+    struct kl_tokens **ret, struct kl_err *err) {
     if (o->access_hours == 0 || o->access_hours > 24 * 365 * 10) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "The lifetime of a token must be 1 hour to 10 years");
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "The lifetime of a token must be 1 hour to 10 years");
     }
     struct kl_tokens *t = kl_xcalloc(1, sizeof(*t));
     t->store = s;
@@ -98,9 +106,13 @@ void kl_tokens_free(struct kl_tokens *t) {
     free(t);
 }
 
-uint64_t kl_tokens_generation(const struct kl_tokens *t) { return atomic_load_explicit(&t->generation, memory_order_acquire); }
+uint64_t kl_tokens_generation(const struct kl_tokens *t) {
+    return atomic_load_explicit(&t->generation, memory_order_acquire);
+}
 
-void kl_tokens_touch(struct kl_tokens *t) { atomic_fetch_add_explicit(&t->generation, 1, memory_order_acq_rel); }
+void kl_tokens_touch(struct kl_tokens *t) {
+    atomic_fetch_add_explicit(&t->generation, 1, memory_order_acq_rel);
+}
 
 /* ---- signing ---- */
 
@@ -146,23 +158,26 @@ static void put_claims(struct kl_buf *out, const struct kl_token_claims *c) {
     } else {
         kl_buf_puts(out, "null");
     }
-    kl_buf_printf(out, ",\"role\":\"%s\",\"token_type\":\"%s\",\"jti\":\"%s\",\"epoch\":%u}", kl_role_name(c->role),
-        c->kind == KL_TOKEN_ACCESS ? "access" : "refresh", c->id, c->epoch);
+    kl_buf_printf(out, ",\"role\":\"%s\",\"token_type\":\"%s\",\"jti\":\"%s\",\"epoch\":%u}",
+        kl_role_name(c->role), c->kind == KL_TOKEN_ACCESS ? "access" : "refresh", c->id, c->epoch);
 }
 
-enum kl_rc kl_tokens_issue(struct kl_tokens *t, struct kl_token_claims *claims, struct kl_buf *out) {
+enum kl_rc kl_tokens_issue(
+    struct kl_tokens *t, struct kl_token_claims *claims, struct kl_buf *out) {
     unsigned char noise[16];
     kl_random_bytes(noise, sizeof(noise));
     hex_id(noise, claims->id);
     claims->issued_s = kl_clock_wall_us() / 1000000;
-    claims->expires_s = claims->issued_s + (claims->kind == KL_TOKEN_ACCESS ? t->access_s : t->refresh_s);
+    claims->expires_s =
+        claims->issued_s + (claims->kind == KL_TOKEN_ACCESS ? t->access_s : t->refresh_s);
     struct kl_buf json = {0}, text = {0};
     char mac[MAC_TEXT];
     put_claims(&json, claims);
     kl_base64_encode(&text, KL_S(HEADER), true);
     kl_buf_putc(&text, '.');
     kl_base64_encode(&text, kl_buf_view(&json), true);
-    bool ok = !json.failed && !text.failed && text.len + 1 + MAC_TEXT <= KL_AUTH_TOKEN_MAX && sign(t, kl_buf_view(&text), mac);
+    bool ok = !json.failed && !text.failed && text.len + 1 + MAC_TEXT <= KL_AUTH_TOKEN_MAX &&
+              sign(t, kl_buf_view(&text), mac);
     if (ok) {
         kl_buf_slice(out, kl_buf_view(&text));
         kl_buf_putc(out, '.');
@@ -207,12 +222,15 @@ static json_t *parse_part(struct kl_slice part) {
     return json;
 }
 
-static struct kl_slice string_of(const json_t *v) { return kl_slice(json_string_value(v), json_string_length(v)); }
+static struct kl_slice string_of(const json_t *v) {
+    return kl_slice(json_string_value(v), json_string_length(v));
+}
 
 static bool header_valid(struct kl_slice part) {
     json_t *header = parse_part(part);
     const json_t *alg = header ? json_object_get(header, "alg") : NULL;
-    bool ok = json_is_string(alg) && kl_slice_eq_str(string_of(alg), "HS256") && !json_object_get(header, "crit");
+    bool ok = json_is_string(alg) && kl_slice_eq_str(string_of(alg), "HS256") &&
+              !json_object_get(header, "crit");
     json_decref(header);
     return ok;
 }
@@ -245,12 +263,13 @@ static bool seconds_of(const json_t *v, int64_t *ret) {
 }
 
 /* exp is required; nbf and iat are checked when they are there. */
-static enum kl_rc check_times(const json_t *claims, struct kl_token_claims *ret, struct kl_err *err) {
+static enum kl_rc check_times(
+    const json_t *claims, struct kl_token_claims *ret, struct kl_err *err) {
     int64_t now = kl_clock_wall_us() / 1000000, not_before = 0;
     const json_t *iat = json_object_get(claims, "iat"), *nbf = json_object_get(claims, "nbf");
     ret->issued_s = 0;
-    if (!seconds_of(json_object_get(claims, "exp"), &ret->expires_s) || (iat && !seconds_of(iat, &ret->issued_s)) ||
-        (nbf && !seconds_of(nbf, &not_before))) {
+    if (!seconds_of(json_object_get(claims, "exp"), &ret->expires_s) ||
+        (iat && !seconds_of(iat, &ret->issued_s)) || (nbf && !seconds_of(nbf, &not_before))) {
         return invalid(err);
     }
     if (ret->issued_s > now + KL_AUTH_LEEWAY_S || not_before > now + KL_AUTH_LEEWAY_S) {
@@ -277,12 +296,15 @@ static void take_id(const json_t *jti, struct kl_slice signed_text, char ret[33]
 }
 
 /* false: a required claim is missing or has a wrong type. */
-static bool take_claims(const json_t *claims, struct kl_slice signed_text, struct kl_arena *arena, struct kl_token_claims *ret) {
+static bool take_claims(const json_t *claims, struct kl_slice signed_text, struct kl_arena *arena,
+    struct kl_token_claims *ret) {
     const json_t *sub = json_object_get(claims, "sub"), *role = json_object_get(claims, "role");
-    const json_t *kind = json_object_get(claims, "token_type"), *email = json_object_get(claims, "email");
+    const json_t *kind = json_object_get(claims, "token_type"),
+                 *email = json_object_get(claims, "email");
     const json_t *epoch = json_object_get(claims, "epoch");
-    if (!json_is_string(sub) || kl_user_id_check(string_of(sub), NULL) != KL_OK || !json_is_string(role) ||
-        !kl_auth__role_exact(string_of(role), &ret->role) || !json_is_string(kind)) {
+    if (!json_is_string(sub) || kl_user_id_check(string_of(sub), NULL) != KL_OK ||
+        !json_is_string(role) || !kl_auth__role_exact(string_of(role), &ret->role) ||
+        !json_is_string(kind)) {
         return false;
     }
     if (kl_slice_eq_str(string_of(kind), "access")) {
@@ -292,7 +314,8 @@ static bool take_claims(const json_t *claims, struct kl_slice signed_text, struc
     } else {
         return false;
     }
-    if (epoch && !(json_is_integer(epoch) && json_integer_value(epoch) >= 0 && json_integer_value(epoch) <= UINT32_MAX)) {
+    if (epoch && !(json_is_integer(epoch) && json_integer_value(epoch) >= 0 &&
+                     json_integer_value(epoch) <= UINT32_MAX)) {
         return false;
     }
     ret->epoch = epoch ? (uint32_t)json_integer_value(epoch) : 0;
@@ -302,8 +325,8 @@ static bool take_claims(const json_t *claims, struct kl_slice signed_text, struc
     return ret->subject.ptr != NULL;
 }
 
-static enum kl_rc read_claims(struct kl_tokens *t, const struct parts *p, struct kl_arena *arena, struct kl_token_claims *ret,
-    struct kl_err *err) {
+static enum kl_rc read_claims(struct kl_tokens *t, const struct parts *p, struct kl_arena *arena,
+    struct kl_token_claims *ret, struct kl_err *err) {
     json_t *claims = parse_part(p->claims);
     enum kl_rc rc = KL_OK;
     if (!claims || !issuer_trusted(t, json_object_get(claims, "iss"))) {
@@ -317,8 +340,8 @@ static enum kl_rc read_claims(struct kl_tokens *t, const struct parts *p, struct
     return rc;
 }
 
-enum kl_rc kl_tokens_verify(struct kl_tokens *t, struct kl_slice jwt, struct kl_arena *arena, struct kl_token_claims *ret,
-    struct kl_err *err) {
+enum kl_rc kl_tokens_verify(struct kl_tokens *t, struct kl_slice jwt, struct kl_arena *arena,
+    struct kl_token_claims *ret, struct kl_err *err) {
     struct parts p;
     char mac[MAC_TEXT];
     if (jwt.len == 0 || jwt.len > KL_AUTH_TOKEN_MAX || !split(jwt, &p) || p.mac.len != MAC_TEXT) {
@@ -339,15 +362,16 @@ enum kl_rc kl_tokens_verify(struct kl_tokens *t, struct kl_slice jwt, struct kl_
     return KL_OK;
 }
 
-enum kl_rc kl_auth_token(struct kl_tokens *t, struct kl_store *s, struct kl_slice jwt, enum kl_token_kind kind,
-    struct kl_arena *arena, struct kl_token_claims *ret_claims, struct kl_user *ret_user, struct kl_err *err) {
+enum kl_rc kl_auth_token(struct kl_tokens *t, struct kl_store *s, struct kl_slice jwt,
+    enum kl_token_kind kind, struct kl_arena *arena, struct kl_token_claims *ret_claims,
+    struct kl_user *ret_user, struct kl_err *err) {
     struct kl_token_claims claims;
     struct kl_user user;
     KL_TRY(kl_tokens_verify(t, jwt, arena, &claims, err));
     if (claims.kind != kind) {
-        return kind == KL_TOKEN_REFRESH
-                   ? kl_fail(err, KL_E_INVALID_CREDENTIALS, "Refresh endpoint requires a refresh token")
-                   : invalid(err);
+        return kind == KL_TOKEN_REFRESH ? kl_fail(err, KL_E_INVALID_CREDENTIALS,
+                                              "Refresh endpoint requires a refresh token")
+                                        : invalid(err);
     }
     enum kl_rc rc = kl_user_get(s, claims.subject, arena, &user, err);
     if (rc == KL_E_NOT_FOUND) {

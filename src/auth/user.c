@@ -1,29 +1,36 @@
-/* User records in the meta family. Integers are little-endian, `s` is a string (LEB128 length, bytes). Any thread for
- * reading; who owns the batch for writing.
+/* User records in the meta family. Integers are little-endian, `s` is a string (LEB128 length,
+ * bytes). Any thread for reading; who owns the batch for writing.
  *
  * user, key 05 id
  *   u8 format 1 | u8 role | u8 auth type | s password hash | s email | s auth data
- *   u32 failed logins | i64 locked until | i64 last login | i64 created | i64 updated | i64 deleted | u32 token epoch
+ *   u32 failed logins | i64 locked until | i64 last login | i64 created | i64 updated | i64
+ *     deleted | u32 token epoch
  *
- * Times are microseconds since 1970, 0 for never. A decoder accepts exactly what the encoder writes. */
+ * Times are microseconds since 1970, 0 for never. A decoder accepts exactly what the encoder
+ * writes. */
 #include "auth/internal.h"
 
-static bool is_bad_byte(unsigned char c) { return c < 0x20 || c == 0x7f || c == '/' || c == '\\'; }
+static bool is_bad_byte(unsigned char c) {
+    return c < 0x20 || c == 0x7f || c == '/' || c == '\\';
+}
 
 enum kl_rc kl_user_id_check(struct kl_slice id, struct kl_err *err) {
     if (id.len == 0) {
         return kl_fail(err, KL_E_INVALID_INPUT, "User id cannot be empty");
     }
     if (id.len > KL_USER_ID_MAX) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "User id is too long (%zu bytes, max %d)", id.len, KL_USER_ID_MAX);
+        return kl_fail(err, KL_E_INVALID_INPUT, "User id is too long (%zu bytes, max %d)", id.len,
+            KL_USER_ID_MAX);
     }
     if (!kl_utf8_valid(id)) {
         return kl_fail(err, KL_E_INVALID_INPUT, "User id is not valid UTF-8");
     }
     for (size_t i = 0; i < id.len; i++) {
         /* Ids become folder names in cold storage. */
-        if (is_bad_byte((unsigned char)id.ptr[i]) || (id.ptr[i] == '.' && i + 1 < id.len && id.ptr[i + 1] == '.')) {
-            return kl_fail(err, KL_E_INVALID_INPUT, "User id must not contain '..', '/', '\\' or control characters");
+        if (is_bad_byte((unsigned char)id.ptr[i]) ||
+            (id.ptr[i] == '.' && i + 1 < id.len && id.ptr[i + 1] == '.')) {
+            return kl_fail(err, KL_E_INVALID_INPUT,
+                "User id must not contain '..', '/', '\\' or control characters");
         }
     }
     return KL_OK;
@@ -55,11 +62,13 @@ static void encode(struct kl_buf *out, const struct kl_user *u) {
 }
 
 /* The result borrows from id and rec. */
-static enum kl_rc decode(struct kl_slice id, struct kl_slice rec, struct kl_user *ret, struct kl_err *err) {
+static enum kl_rc decode(
+    struct kl_slice id, struct kl_slice rec, struct kl_user *ret, struct kl_err *err) {
     struct kl_reader r;
     kl_reader_init(&r, rec);
     uint8_t format = kl_read_u8(&r), role = kl_read_u8(&r), auth_type = kl_read_u8(&r);
-    struct kl_user u = {.id = id, .role = (enum kl_role)role, .auth_type = (enum kl_auth_type)auth_type};
+    struct kl_user u = {
+        .id = id, .role = (enum kl_role)role, .auth_type = (enum kl_auth_type)auth_type};
     u.password_hash = kl_read_lstr(&r);
     u.email = kl_read_lstr(&r);
     u.auth_data = kl_read_lstr(&r);
@@ -71,7 +80,8 @@ static enum kl_rc decode(struct kl_slice id, struct kl_slice rec, struct kl_user
     u.deleted_us = (int64_t)kl_read_le64(&r);
     u.token_epoch = kl_read_le32(&r);
     if (r.failed || r.ptr != r.end || format != KL_AUTH_RECORD_FORMAT || role > KL_ROLE_SYSTEM ||
-        auth_type < KL_AUTH_PASSWORD || auth_type > KL_AUTH_INTERNAL || kl_user_id_check(id, NULL) != KL_OK) {
+        auth_type < KL_AUTH_PASSWORD || auth_type > KL_AUTH_INTERNAL ||
+        kl_user_id_check(id, NULL) != KL_OK) {
         return kl_fail(err, KL_E_CORRUPT, "A user record is damaged");
     }
     *ret = u;
@@ -84,8 +94,8 @@ static bool dup_slice(struct kl_arena *arena, struct kl_slice *s) {
 }
 
 static enum kl_rc keep(struct kl_arena *arena, struct kl_user *u, struct kl_err *err) {
-    if (dup_slice(arena, &u->id) && dup_slice(arena, &u->password_hash) && dup_slice(arena, &u->email) &&
-        dup_slice(arena, &u->auth_data)) {
+    if (dup_slice(arena, &u->id) && dup_slice(arena, &u->password_hash) &&
+        dup_slice(arena, &u->email) && dup_slice(arena, &u->auth_data)) {
         return KL_OK;
     }
     return kl_fail(err, KL_E_NOMEM, "The request's memory budget is exhausted");
@@ -96,8 +106,8 @@ static enum kl_rc not_found(struct kl_slice id, struct kl_err *err) {
     return kl_fail(err, KL_E_NOT_FOUND, "User '%.*s' not found", KL_FMT(id));
 }
 
-static enum kl_rc decode_kept(struct kl_slice id, struct kl_slice rec, struct kl_arena *arena, struct kl_user *ret,
-    struct kl_err *err) {
+static enum kl_rc decode_kept(struct kl_slice id, struct kl_slice rec, struct kl_arena *arena,
+    struct kl_user *ret, struct kl_err *err) {
     struct kl_user u;
     KL_TRY(decode(id, rec, &u, err));
     KL_TRY(keep(arena, &u, err));
@@ -105,7 +115,8 @@ static enum kl_rc decode_kept(struct kl_slice id, struct kl_slice rec, struct kl
     return KL_OK;
 }
 
-enum kl_rc kl_user_get(struct kl_store *s, struct kl_slice id, struct kl_arena *arena, struct kl_user *ret, struct kl_err *err) {
+enum kl_rc kl_user_get(struct kl_store *s, struct kl_slice id, struct kl_arena *arena,
+    struct kl_user *ret, struct kl_err *err) {
     struct kl_auth__key key;
     struct kl_pinned pinned;
     /* An id that cannot exist is one that does not. */
@@ -124,8 +135,8 @@ enum kl_rc kl_user_get(struct kl_store *s, struct kl_slice id, struct kl_arena *
     return rc;
 }
 
-enum kl_rc kl_user_get_in_batch(struct kl_batch *b, struct kl_slice id, struct kl_arena *arena, struct kl_user *ret,
-    struct kl_err *err) {
+enum kl_rc kl_user_get_in_batch(struct kl_batch *b, struct kl_slice id, struct kl_arena *arena,
+    struct kl_user *ret, struct kl_err *err) {
     struct kl_auth__key key;
     if (kl_user_id_check(id, NULL) != KL_OK) {
         return not_found(id, err);
@@ -148,15 +159,17 @@ void kl_user_put(struct kl_batch *b, const struct kl_user *u) {
     kl_auth__key(&key, KL_META_USER, u->id);
     struct kl_buf rec = {0};
     encode(&rec, u);
-    KL_ASSERT(!rec.failed); /* every field came in one request, which is far smaller than a buffer may grow */
+    /* Every field came in one request, which is far smaller than a buffer may grow. */
+    KL_ASSERT(!rec.failed);
     kl_batch_put(b, KL_CF_META, kl_auth__key_view(&key), kl_buf_view(&rec));
     kl_buf_deinit(&rec);
 }
 
-enum kl_rc kl_user_each(struct kl_store *s, enum kl_rc (*visit)(void *ctx, const struct kl_user *u), void *ctx,
-    struct kl_err *err) {
+enum kl_rc kl_user_each(struct kl_store *s, enum kl_rc (*visit)(void *ctx, const struct kl_user *u),
+    void *ctx, struct kl_err *err) {
     char prefix = KL_META_USER;
-    struct kl_iter *it = kl_iter_new(s, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
+    struct kl_iter *it =
+        kl_iter_new(s, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
     enum kl_rc rc = KL_OK;
     for (kl_iter_seek_first(it); rc == KL_OK && kl_iter_valid(it); kl_iter_next(it)) {
         struct kl_user u;

@@ -1,15 +1,16 @@
 /* Opening the catalog, handing out snapshots, and the bracket around a change.
  *
- * First open: the identity record and the namespaces `default` and `dba` are committed in one batch, so a data directory
- * either has all of them or is empty. Later opens read every record; a damaged one stops the start, because a server that
- * silently lost a table would answer wrongly.
+ * First open: the identity record and the namespaces `default` and `dba` are committed in one
+ * batch, so a data directory either has all of them or is empty. Later opens read every record; a
+ * damaged one stops the start, because a server that silently lost a table would answer wrongly.
  *
- * Threads: acquire, release and version from any; begin, publish, abort and the changes from the metadata writer;
- * open and close while nobody else is there. */
+ * Threads: acquire, release and version from any; begin, publish, abort and the changes from the
+ * metadata writer; open and close while nobody else is there. */
 #include "catalog/internal.h"
 #include <stdlib.h>
 
-static void put_record(struct kl_batch *b, enum kl_meta_kind kind, struct kl_slice id, struct kl_buf *rec) {
+static void put_record(
+    struct kl_batch *b, enum kl_meta_kind kind, struct kl_slice id, struct kl_buf *rec) {
     struct kl_catalog__key key;
     kl_catalog__key(&key, kind, id);
     KL_ASSERT(!rec->failed);
@@ -17,7 +18,8 @@ static void put_record(struct kl_batch *b, enum kl_meta_kind kind, struct kl_sli
     kl_buf_clear(rec);
 }
 
-static enum kl_rc initialise(struct kl_store *s, const struct kl_catalog__identity *id, struct kl_err *err) {
+static enum kl_rc initialise(
+    struct kl_store *s, const struct kl_catalog__identity *id, struct kl_err *err) {
     static const char *const first[] = {"default", "dba"};
     struct kl_batch *b = kl_batch_new(s);
     struct kl_buf rec;
@@ -48,8 +50,8 @@ static enum kl_rc check_empty(struct kl_store *s, struct kl_err *err) {
     return rc;
 }
 
-static enum kl_rc load_identity(struct kl_store *s, unsigned want_user_shards, struct kl_catalog__identity *ret,
-    struct kl_err *err) {
+static enum kl_rc load_identity(struct kl_store *s, unsigned want_user_shards,
+    struct kl_catalog__identity *ret, struct kl_err *err) {
     struct kl_catalog__key key;
     struct kl_pinned pinned;
     kl_catalog__key(&key, KL_META_IDENTITY, KL_SLICE_NONE);
@@ -65,21 +67,25 @@ static enum kl_rc load_identity(struct kl_store *s, unsigned want_user_shards, s
     KL_TRY(check_empty(s, err));
     unsigned shards = want_user_shards ? want_user_shards : KL_CATALOG_USER_SHARDS_DEFAULT;
     if (shards > KL_CATALOG_USER_SHARDS_MAX) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "The number of user shards must be at most %d", KL_CATALOG_USER_SHARDS_MAX);
+        return kl_fail(err, KL_E_INVALID_INPUT, "The number of user shards must be at most %d",
+            KL_CATALOG_USER_SHARDS_MAX);
     }
-    *ret = (struct kl_catalog__identity){.format = KL_CATALOG_FORMAT, .user_shards = (uint16_t)shards,
+    *ret = (struct kl_catalog__identity){.format = KL_CATALOG_FORMAT,
+        .user_shards = (uint16_t)shards,
         .created_us = kl_clock_wall_us()};
     return initialise(s, ret, err);
 }
 
-static enum kl_rc load_namespace(struct kl_cat *cat, struct kl_slice name, struct kl_slice rec, struct kl_err *err) {
+static enum kl_rc load_namespace(
+    struct kl_cat *cat, struct kl_slice name, struct kl_slice rec, struct kl_err *err) {
     struct kl_catalog__ns *ns;
     KL_TRY(kl_catalog__ns_decode(name, rec, &ns, err));
     kl_catalog__cat_put_ns(cat, ns);
     return KL_OK;
 }
 
-static enum kl_rc load_table(struct kl_cat *cat, struct kl_slice id_be, struct kl_slice rec, struct kl_err *err) {
+static enum kl_rc load_table(
+    struct kl_cat *cat, struct kl_slice id_be, struct kl_slice rec, struct kl_err *err) {
     struct kl_reader r;
     kl_reader_init(&r, id_be);
     uint32_t id = kl_read_be32(&r);
@@ -88,9 +94,11 @@ static enum kl_rc load_table(struct kl_cat *cat, struct kl_slice id_be, struct k
     }
     struct kl_table *t;
     KL_TRY(kl_catalog__table_decode(id, rec, &t, err));
-    if (t->type == KL_TABLE_SYSTEM || !kl_cat_namespace(cat, kl_slice_str(t->ns)) || kl_namespace_is_system(kl_slice_str(t->ns)) ||
+    if (t->type == KL_TABLE_SYSTEM || !kl_cat_namespace(cat, kl_slice_str(t->ns)) ||
+        kl_namespace_is_system(kl_slice_str(t->ns)) ||
         kl_cat_table(cat, kl_slice_str(t->ns), kl_slice_str(t->name))) {
-        enum kl_rc rc = kl_fail(err, KL_E_CORRUPT, "The catalog record of table %u (%s.%s) contradicts others", id, t->ns, t->name);
+        enum kl_rc rc = kl_fail(err, KL_E_CORRUPT,
+            "The catalog record of table %u (%s.%s) contradicts others", id, t->ns, t->name);
         kl_table_unref(t);
         return rc;
     }
@@ -99,9 +107,12 @@ static enum kl_rc load_table(struct kl_cat *cat, struct kl_slice id_be, struct k
 }
 
 static enum kl_rc load_kind(struct kl_store *s, enum kl_meta_kind kind, struct kl_cat *cat,
-    enum kl_rc (*load)(struct kl_cat *cat, struct kl_slice id, struct kl_slice rec, struct kl_err *err), struct kl_err *err) {
+    enum kl_rc (*load)(
+        struct kl_cat *cat, struct kl_slice id, struct kl_slice rec, struct kl_err *err),
+    struct kl_err *err) {
     char prefix = (char)kind;
-    struct kl_iter *it = kl_iter_new(s, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
+    struct kl_iter *it =
+        kl_iter_new(s, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
     enum kl_rc rc = KL_OK;
     for (kl_iter_seek_first(it); rc == KL_OK && kl_iter_valid(it); kl_iter_next(it)) {
         rc = load(cat, kl_slice_from(kl_iter_key(it), 1), kl_iter_value(it), err);
@@ -113,7 +124,8 @@ static enum kl_rc load_kind(struct kl_store *s, enum kl_meta_kind kind, struct k
     return rc;
 }
 
-enum kl_rc kl_catalog_open(struct kl_store *s, unsigned want_user_shards, struct kl_catalog **ret, struct kl_err *err) {
+enum kl_rc kl_catalog_open(
+    struct kl_store *s, unsigned want_user_shards, struct kl_catalog **ret, struct kl_err *err) {
     struct kl_catalog__identity identity;
     KL_TRY(load_identity(s, want_user_shards, &identity, err));
     struct kl_cat *cat = kl_catalog__cat_new();
@@ -146,9 +158,13 @@ void kl_catalog_close(struct kl_catalog *c) {
     free(c);
 }
 
-unsigned kl_catalog_user_shards(struct kl_catalog *c) { return c->user_shards; }
+unsigned kl_catalog_user_shards(struct kl_catalog *c) {
+    return c->user_shards;
+}
 
-uint64_t kl_catalog_version(struct kl_catalog *c) { return atomic_load_explicit(&c->version, memory_order_acquire); }
+uint64_t kl_catalog_version(struct kl_catalog *c) {
+    return atomic_load_explicit(&c->version, memory_order_acquire);
+}
 
 struct kl_cat *kl_catalog_acquire(struct kl_catalog *c) {
     pthread_mutex_lock(&c->lock);
@@ -162,7 +178,8 @@ struct kl_cat *kl_catalog_acquire(struct kl_catalog *c) {
 enum kl_rc kl_catalog_begin(struct kl_catalog *c, struct kl_batch *batch, struct kl_err *err) {
     KL_ASSERT(!c->changing && !c->draft);
     if (kl_store_failed(c->store)) {
-        return kl_fail(err, KL_E_IO, "The store has failed and accepts no changes until the server restarts");
+        return kl_fail(
+            err, KL_E_IO, "The store has failed and accepts no changes until the server restarts");
     }
     c->changing = true;
     c->batch = batch;
@@ -192,7 +209,9 @@ void kl_catalog_publish(struct kl_catalog *c) {
     kl_cat_release(old);
 }
 
-void kl_catalog_abort(struct kl_catalog *c) { kl_cat_release(end_change(c)); }
+void kl_catalog_abort(struct kl_catalog *c) {
+    kl_cat_release(end_change(c));
+}
 
 const struct kl_cat *kl_catalog__base(struct kl_catalog *c) {
     KL_ASSERT(c->changing);

@@ -1,5 +1,6 @@
-/* Changes: namespaces, and making and dropping tables. Each operation checks everything first, then writes its records
- * into the batch and its result into the draft; a refused operation leaves both as they were.
+/* Changes: namespaces, and making and dropping tables. Each operation checks everything first,
+ * then writes its records into the batch and its result into the draft; a refused operation
+ * leaves both as they were.
  *
  * Thread: the metadata writer, between kl_catalog_begin and publish or abort. */
 #include "catalog/internal.h"
@@ -23,25 +24,31 @@ static void store_namespace(struct kl_catalog *c, struct kl_catalog__ns *ns) {
     kl_catalog__cat_put_ns(kl_catalog__draft(c), ns);
 }
 
-enum kl_rc kl_cat_create_namespace(struct kl_catalog *c, struct kl_slice name, int64_t now_us, struct kl_err *err) {
-    /* `default` is a reserved name that everyone may use: that it exists is the more helpful answer. */
+enum kl_rc kl_cat_create_namespace(
+    struct kl_catalog *c, struct kl_slice name, int64_t now_us, struct kl_err *err) {
+    /* `default` is a reserved name that everyone may use: that it exists is the more helpful
+     * answer. */
     if (!kl_slice_eq(name, KL_S("default"))) {
         KL_TRY(kl_name_check("namespace", name, err));
     }
     if (kl_cat_namespace(kl_catalog__base(c), name)) {
-        return kl_fail(err, KL_E_EXISTS, "Already exists: Namespace '%.*s' already exists", KL_FMT(name));
+        return kl_fail(
+            err, KL_E_EXISTS, "Already exists: Namespace '%.*s' already exists", KL_FMT(name));
     }
     store_namespace(c, kl_catalog__ns_new(name, KL_SLICE_NONE, now_us, 0));
     return KL_OK;
 }
 
-static enum kl_rc find_namespace(struct kl_catalog *c, struct kl_slice name, const struct kl_namespace **ret,
-    struct kl_err *err) {
+static enum kl_rc find_namespace(struct kl_catalog *c, struct kl_slice name,
+    const struct kl_namespace **ret, struct kl_err *err) {
     if (kl_namespace_is_system(name)) {
-        return kl_fail(err, KL_E_EXEC, "Namespace '%.*s' is reserved and cannot be changed", KL_FMT(name));
+        return kl_fail(
+            err, KL_E_EXEC, "Namespace '%.*s' is reserved and cannot be changed", KL_FMT(name));
     }
     *ret = kl_cat_namespace(kl_catalog__base(c), name);
-    return *ret ? KL_OK : kl_fail(err, KL_E_NOT_FOUND, "Not found: Namespace '%.*s' not found", KL_FMT(name));
+    return *ret ? KL_OK
+                : kl_fail(
+                      err, KL_E_NOT_FOUND, "Not found: Namespace '%.*s' not found", KL_FMT(name));
 }
 
 /* Keys of `json` over those of `old`, as compact text to be freed; NULL with err set. */
@@ -62,14 +69,16 @@ static char *merge_options(const char *old, struct kl_slice json, struct kl_err 
     json_decref(all);
     json_decref(add);
     if (text && strlen(text) > KL_CATALOG_NS_OPTIONS_MAX) {
-        kl_fail(err, KL_E_TOO_LARGE, "Namespace options are larger than %u bytes", KL_CATALOG_NS_OPTIONS_MAX);
+        kl_fail(err, KL_E_TOO_LARGE, "Namespace options are larger than %u bytes",
+            KL_CATALOG_NS_OPTIONS_MAX);
         free(text);
         return NULL;
     }
     return text;
 }
 
-enum kl_rc kl_cat_set_namespace_options(struct kl_catalog *c, struct kl_slice name, struct kl_slice json, struct kl_err *err) {
+enum kl_rc kl_cat_set_namespace_options(
+    struct kl_catalog *c, struct kl_slice name, struct kl_slice json, struct kl_err *err) {
     const struct kl_namespace *old;
     KL_TRY(find_namespace(c, name, &old, err));
     struct kl_err why = {.rc = KL_E_NOMEM, .msg = "out of memory"};
@@ -77,7 +86,8 @@ enum kl_rc kl_cat_set_namespace_options(struct kl_catalog *c, struct kl_slice na
     if (!text) {
         return kl_fail(err, why.rc, "%s", why.msg);
     }
-    store_namespace(c, kl_catalog__ns_new(name, kl_slice_str(text), old->created_us, old->n_tables));
+    store_namespace(
+        c, kl_catalog__ns_new(name, kl_slice_str(text), old->created_us, old->n_tables));
     return KL_OK;
 }
 
@@ -88,17 +98,19 @@ static void drop_table(struct kl_catalog *c, struct kl_table *t) {
     kl_catalog__cat_del_table(kl_catalog__draft(c), t);
 }
 
-enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, struct kl_arena *arena, uint32_t **ret_ids,
-    size_t *ret_n, struct kl_err *err) {
+enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, struct kl_arena *arena,
+    uint32_t **ret_ids, size_t *ret_n, struct kl_err *err) {
     const struct kl_namespace *ns;
     KL_TRY(find_namespace(c, name, &ns, err));
     if (kl_slice_eq(name, KL_S("default")) || kl_slice_eq(name, KL_S("dba"))) {
-        return kl_fail(err, KL_E_EXEC, "Namespace '%.*s' is reserved and cannot be dropped", KL_FMT(name));
+        return kl_fail(
+            err, KL_E_EXEC, "Namespace '%.*s' is reserved and cannot be dropped", KL_FMT(name));
     }
     size_t n = 0, want = ns->n_tables;
     uint32_t *ids = KL_ARENA_ARRAY(arena, uint32_t, want + 1);
     if (!ids) {
-        return kl_fail(err, KL_E_NOMEM, "Namespace '%.*s' has too many tables to drop at once", KL_FMT(name));
+        return kl_fail(
+            err, KL_E_NOMEM, "Namespace '%.*s' has too many tables to drop at once", KL_FMT(name));
     }
     struct kl_cat *draft = kl_catalog__draft(c);
     for (size_t i = draft->n_tables; i-- > 0;) {
@@ -120,20 +132,23 @@ enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, str
 
 /* ---- tables ---- */
 
-static enum kl_rc refuse_system(const char *verb, struct kl_slice ns, struct kl_slice name, struct kl_err *err) {
+static enum kl_rc refuse_system(
+    const char *verb, struct kl_slice ns, struct kl_slice name, struct kl_err *err) {
     if (!kl_namespace_is_system(ns)) {
         return KL_OK;
     }
-    return kl_fail(err, KL_E_EXEC, "Cannot %s system table '%.*s.%.*s'. System tables are managed internally.", verb, KL_FMT(ns),
-        KL_FMT(name));
+    return kl_fail(err, KL_E_EXEC,
+        "Cannot %s system table '%.*s.%.*s'. System tables are managed internally.", verb,
+        KL_FMT(ns), KL_FMT(name));
 }
 
-enum kl_rc kl_catalog__find_table(struct kl_catalog *c, const char *verb, struct kl_slice ns, struct kl_slice name,
-    struct kl_table **ret, struct kl_err *err) {
+enum kl_rc kl_catalog__find_table(struct kl_catalog *c, const char *verb, struct kl_slice ns,
+    struct kl_slice name, struct kl_table **ret, struct kl_err *err) {
     KL_TRY(refuse_system(verb, ns, name, err));
     *ret = kl_cat_table(kl_catalog__base(c), ns, name);
     if (!*ret) {
-        return kl_fail(err, KL_E_NOT_FOUND, "Not found: Table '%.*s' not found in namespace '%.*s'", KL_FMT(name), KL_FMT(ns));
+        return kl_fail(err, KL_E_NOT_FOUND, "Not found: Table '%.*s' not found in namespace '%.*s'",
+            KL_FMT(name), KL_FMT(ns));
     }
     return KL_OK;
 }
@@ -145,13 +160,14 @@ void kl_catalog__store_table(struct kl_catalog *c, struct kl_table *t, struct kl
     kl_catalog__cat_put_table(kl_catalog__draft(c), t);
 }
 
-enum kl_rc kl_catalog__default_fit(const struct kl_column_def *def, struct kl_arena *arena, struct kl_default *ret,
-    struct kl_err *err) {
+enum kl_rc kl_catalog__default_fit(const struct kl_column_def *def, struct kl_arena *arena,
+    struct kl_default *ret, struct kl_err *err) {
     *ret = (struct kl_default){.kind = def->def.kind, .value = kl_val_null(def->type.id)};
     if (def->def.kind != KL_DEFAULT_LITERAL) {
         return KL_OK;
     }
-    enum kl_rc rc = kl_val_cast(&def->def.value, def->type, KL_CAST_ASSIGN, arena, &ret->value, err);
+    enum kl_rc rc =
+        kl_val_cast(&def->def.value, def->type, KL_CAST_ASSIGN, arena, &ret->value, err);
     if (rc != KL_OK) {
         kl_err_prefix(err, "Default of column '%.*s'", KL_FMT(def->name));
     }
@@ -170,13 +186,15 @@ static enum kl_rc check_primary_key(const struct kl_table_def *def, struct kl_er
             continue;
         }
         if (c->pk_pos > KL_PK_COLS_MAX) {
-            return kl_fail(err, KL_E_INVALID_SQL, "A PRIMARY KEY may have at most %d columns", KL_PK_COLS_MAX);
+            return kl_fail(
+                err, KL_E_INVALID_SQL, "A PRIMARY KEY may have at most %d columns", KL_PK_COLS_MAX);
         }
         if (!may_be_key(c->type)) {
             struct kl_buf type = {0};
             kl_type_sql_name(c->type, &type);
-            enum kl_rc rc = kl_fail(err, KL_E_INVALID_SQL, "Column '%.*s' of type %.*s cannot be part of a PRIMARY KEY",
-                KL_FMT(c->name), (int)type.len, type.data);
+            enum kl_rc rc = kl_fail(err, KL_E_INVALID_SQL,
+                "Column '%.*s' of type %.*s cannot be part of a PRIMARY KEY", KL_FMT(c->name),
+                (int)type.len, type.data);
             kl_buf_deinit(&type);
             return rc;
         }
@@ -192,13 +210,15 @@ static enum kl_rc check_columns(const struct kl_table_def *def, struct kl_err *e
         return kl_fail(err, KL_E_INVALID_SQL, "Table must have at least one column");
     }
     if (def->n_cols > KL_ROW_MAX_COLS) {
-        return kl_fail(err, KL_E_INVALID_SQL, "A table may have at most %d columns", KL_ROW_MAX_COLS);
+        return kl_fail(
+            err, KL_E_INVALID_SQL, "A table may have at most %d columns", KL_ROW_MAX_COLS);
     }
     for (size_t i = 0; i < def->n_cols; i++) {
         KL_TRY(kl_name_check("column", def->cols[i].name, err));
         for (size_t j = 0; j < i; j++) {
             if (kl_slice_ieq(def->cols[i].name, def->cols[j].name)) {
-                return kl_fail(err, KL_E_INVALID_SQL, "Duplicate column name '%.*s'. Column names are case-insensitive.",
+                return kl_fail(err, KL_E_INVALID_SQL,
+                    "Duplicate column name '%.*s'. Column names are case-insensitive.",
                     KL_FMT(def->cols[i].name));
             }
         }
@@ -206,7 +226,8 @@ static enum kl_rc check_columns(const struct kl_table_def *def, struct kl_err *e
     return check_primary_key(def, err);
 }
 
-static enum kl_rc fit_options(const struct kl_table_def *def, struct kl_table_options *ret, struct kl_err *err) {
+static enum kl_rc fit_options(
+    const struct kl_table_def *def, struct kl_table_options *ret, struct kl_err *err) {
     struct kl_table_options o = def->options;
     if (def->type == KL_TABLE_STREAM && o.ttl_seconds == 0) {
         return kl_fail(err, KL_E_INVALID_SQL, "STREAM tables must specify 'TTL_SECONDS'");
@@ -231,17 +252,20 @@ static enum kl_rc fit_options(const struct kl_table_def *def, struct kl_table_op
     return KL_OK;
 }
 
-static enum kl_rc check_table(struct kl_catalog *c, const struct kl_table_def *def, struct kl_err *err) {
+static enum kl_rc check_table(
+    struct kl_catalog *c, const struct kl_table_def *def, struct kl_err *err) {
     KL_ASSERT(def->type >= KL_TABLE_USER && def->type <= KL_TABLE_STREAM);
     KL_TRY(refuse_system("create", def->ns, def->name, err));
     KL_TRY(kl_name_check("table", def->name, err));
     const struct kl_cat *base = kl_catalog__base(c);
     if (!kl_cat_namespace(base, def->ns)) {
-        return kl_fail(err, KL_E_NOT_FOUND, "Namespace '%.*s' does not exist. Create it first with CREATE NAMESPACE %.*s",
+        return kl_fail(err, KL_E_NOT_FOUND,
+            "Namespace '%.*s' does not exist. Create it first with CREATE NAMESPACE %.*s",
             KL_FMT(def->ns), KL_FMT(def->ns));
     }
     if (kl_cat_table(base, def->ns, def->name)) {
-        return kl_fail(err, KL_E_EXISTS, "Already exists: Table %.*s.%.*s already exists", KL_FMT(def->ns), KL_FMT(def->name));
+        return kl_fail(err, KL_E_EXISTS, "Already exists: Table %.*s.%.*s already exists",
+            KL_FMT(def->ns), KL_FMT(def->name));
     }
     return check_columns(def, err);
 }
@@ -256,7 +280,8 @@ static enum kl_rc next_table_id(struct kl_catalog *c, uint32_t *ret, struct kl_e
         struct kl_reader r;
         kl_reader_init(&r, kl_buf_view(&value));
         id = kl_read_le64(&r);
-        if (r.failed || r.ptr != r.end || id == 0 || kl_cat_table_by_id(kl_catalog__base(c), (uint32_t)id)) {
+        if (r.failed || r.ptr != r.end || id == 0 ||
+            kl_cat_table_by_id(kl_catalog__base(c), (uint32_t)id)) {
             rc = kl_fail(err, KL_E_CORRUPT, "The catalog's counter of table ids is damaged");
         }
     } else if (rc == KL_E_NOT_FOUND) {
@@ -279,11 +304,13 @@ static void store_counter(struct kl_catalog *c, uint64_t next) {
     kl_buf_deinit(&value);
 }
 
-static const char *text_of(struct kl_arena *arena, struct kl_slice s) { return kl_arena_dup(arena, s).ptr; }
+static const char *text_of(struct kl_arena *arena, struct kl_slice s) {
+    return kl_arena_dup(arena, s).ptr;
+}
 
 /* The columns as declared get ids and ordinals from 1; `_seq` and `_deleted` take the next two. */
-static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena *arena, struct kl_table *spec,
-    struct kl_err *err) {
+static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena *arena,
+    struct kl_table *spec, struct kl_err *err) {
     struct kl_column *cols = KL_ARENA_ARRAY(arena, struct kl_column, def->n_cols);
     struct kl_table_version *v = KL_ARENA_NEW(arena, struct kl_table_version);
     spec->ns = text_of(arena, def->ns);
@@ -291,15 +318,21 @@ static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena 
     bool full = !cols || !v || !spec->ns || !spec->name;
     for (size_t i = 0; i < def->n_cols && !full; i++) {
         const struct kl_column_def *d = &def->cols[i];
-        cols[i] = (struct kl_column){.id = (uint32_t)i + 1, .ordinal = (uint16_t)(i + 1), .name = text_of(arena, d->name),
-            .type = d->type, .nullable = d->nullable && d->pk_pos == 0, .pk_pos = d->pk_pos, .missing = kl_val_null(d->type.id)};
+        cols[i] = (struct kl_column){.id = (uint32_t)i + 1,
+            .ordinal = (uint16_t)(i + 1),
+            .name = text_of(arena, d->name),
+            .type = d->type,
+            .nullable = d->nullable && d->pk_pos == 0,
+            .pk_pos = d->pk_pos,
+            .missing = kl_val_null(d->type.id)};
         full = !cols[i].name;
         KL_TRY(kl_catalog__default_fit(d, arena, &cols[i].def, err));
     }
     if (full) {
         return kl_fail(err, KL_E_TOO_LARGE, "The table definition is too large");
     }
-    *v = (struct kl_table_version){.version = 1, .created_us = spec->created_us, .cols = cols, .n_cols = def->n_cols};
+    *v = (struct kl_table_version){
+        .version = 1, .created_us = spec->created_us, .cols = cols, .n_cols = def->n_cols};
     spec->versions = v;
     spec->n_versions = 1;
     spec->system_ordinal = (uint16_t)(def->n_cols + 1);
@@ -308,8 +341,8 @@ static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena 
     return KL_OK;
 }
 
-enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *def, int64_t now_us, uint32_t *ret_id,
-    struct kl_err *err) {
+enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *def, int64_t now_us,
+    uint32_t *ret_id, struct kl_err *err) {
     struct kl_table spec = {.type = def->type, .created_us = now_us, .updated_us = now_us};
     KL_TRY(check_table(c, def, err));
     KL_TRY(fit_options(def, &spec.options, err));
@@ -332,7 +365,8 @@ enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *
     return rc;
 }
 
-enum kl_rc kl_cat_drop_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, uint32_t *ret_id, struct kl_err *err) {
+enum kl_rc kl_cat_drop_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name,
+    uint32_t *ret_id, struct kl_err *err) {
     struct kl_table *t;
     KL_TRY(kl_catalog__find_table(c, "drop", ns, name, &t, err));
     *ret_id = t->id;

@@ -1,26 +1,31 @@
-/* Records of the catalog in the meta family, and how they become memory again. Integers are little-endian, `v` is a
- * LEB128 number, `s` a string (v length, bytes). A decoder accepts exactly what the encoder writes: an unknown format, a value
- * out of range, a byte too few or too many is KL_E_CORRUPT. Any thread.
+/* Records of the catalog in the meta family, and how they become memory again. Integers are
+ * little-endian, `v` is a LEB128 number, `s` a string (v length, bytes). A decoder accepts
+ * exactly what the encoder writes: an unknown format, a value out of range, a byte too few or too
+ * many is KL_E_CORRUPT. Times are microseconds since 1970. Any thread.
  *
  * identity, key 01
- *   u8 format 1 | u32 format of the data directory | u16 node | u16 user shards | i64 created, microseconds
+ *   u8 format 1 | u32 format of the data directory | u16 node | u16 user shards | i64 created
  *
  * namespace, key 02 name
  *   u8 format 1 | i64 created | s options (JSON object, empty: none)
  *
  * table, key 03 id (u32 big-endian)
  *   u8 format 1 | u8 type | s namespace | s name | i64 created | i64 updated
- *   u8 access | u8 flags (1 use_user_storage, 2 has comment) | u32 ttl_seconds | u32 max_buffer | u32 flush_rows
- *   | u32 flush_interval_s | u32 deleted_retention_hours | s storage | [s comment]
+ *   u8 access | u8 flags (1 use_user_storage, 2 has comment) | u32 ttl_seconds | u32 max_buffer
+ *     | u32 flush_rows | u32 flush_interval_s | u32 deleted_retention_hours | s storage
+ *     | [s comment]
  *   v system ordinal | v next ordinal | v next column id
  *   v versions, each:
  *     v version (consecutive) | i64 created | v columns, each:
- *       v id (ascending) | u8 flags (1 nullable, 2 has comment, 4 alone: the same as in the version before, nothing follows)
+ *       v id (ascending) | u8 flags (1 nullable, 2 has comment, 4 alone: the same as in the
+ *         version before, nothing follows)
  *       v ordinal (ascending) | s name | u8 type | u8 precision | u8 scale | u16 dim
- *       u8 place in the primary key | u8 default kind | [value, for LITERAL] | value (`missing`) | [s comment]
+ *       u8 place in the primary key | u8 default kind | [value, for LITERAL] | value (`missing`)
+ *         | [s comment]
  *
  * value, of the column's type: u8 0 for NULL, else u8 1 and
- *   BOOLEAN u8 | SMALLINT INT DATE BIGINT TIMESTAMP DATETIME TIME i64 | FLOAT DOUBLE u64 (bits of a double)
+ *   BOOLEAN u8 | SMALLINT INT DATE BIGINT TIMESTAMP DATETIME TIME i64
+ *   FLOAT DOUBLE u64 (bits of a double)
  *   TEXT JSON FILE BYTES UUID EMBEDDING s | DECIMAL u64 low, i64 high (its scale is the type's)
  *
  * counter, key 04 name: u64 */
@@ -58,22 +63,25 @@ void kl_catalog__identity_encode(struct kl_buf *out, const struct kl_catalog__id
     kl_buf_le64(out, (uint64_t)id->created_us);
 }
 
-enum kl_rc kl_catalog__identity_decode(struct kl_slice rec, struct kl_catalog__identity *ret, struct kl_err *err) {
+enum kl_rc kl_catalog__identity_decode(
+    struct kl_slice rec, struct kl_catalog__identity *ret, struct kl_err *err) {
     struct kl_reader r;
     kl_reader_init(&r, rec);
     uint8_t format = kl_read_u8(&r);
     struct kl_catalog__identity id = {.format = kl_read_le32(&r)};
-    /* The two formats come first in every future version too, so that an old program can tell what it met. */
+    /* The two formats come first in every future version too, so that an old program can tell
+     * what it met. */
     if (!r.failed && (format > RECORD_FORMAT || id.format > KL_CATALOG_FORMAT)) {
         return kl_fail(err, KL_E_UNSUPPORTED,
-            "This data directory has format %u, made by a newer KalamDB; this version reads up to %u. Start the newer version.",
+            "This data directory has format %u, made by a newer KalamDB; this version reads up to "
+            "%u. Start the newer version.",
             id.format, KL_CATALOG_FORMAT);
     }
     id.node = kl_read_le16(&r);
     id.user_shards = kl_read_le16(&r);
     id.created_us = (int64_t)kl_read_le64(&r);
-    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || id.format == 0 || id.user_shards == 0 ||
-        id.user_shards > KL_CATALOG_USER_SHARDS_MAX) {
+    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || id.format == 0 ||
+        id.user_shards == 0 || id.user_shards > KL_CATALOG_USER_SHARDS_MAX) {
         return kl_fail(err, KL_E_CORRUPT, "The identity record of the data directory is damaged");
     }
     *ret = id;
@@ -86,15 +94,17 @@ void kl_catalog__ns_encode(struct kl_buf *out, const struct kl_namespace *ns) {
     kl_buf_lstr(out, kl_slice_str(ns->options_json));
 }
 
-enum kl_rc kl_catalog__ns_decode(struct kl_slice name, struct kl_slice rec, struct kl_catalog__ns **ret, struct kl_err *err) {
+enum kl_rc kl_catalog__ns_decode(
+    struct kl_slice name, struct kl_slice rec, struct kl_catalog__ns **ret, struct kl_err *err) {
     struct kl_reader r;
     kl_reader_init(&r, rec);
     uint8_t format = kl_read_u8(&r);
     int64_t created_us = (int64_t)kl_read_le64(&r);
     struct kl_slice options = kl_read_lstr(&r);
-    bool fits = options.len <= KL_CATALOG_NS_OPTIONS_MAX && !(options.len && memchr(options.ptr, 0, options.len));
-    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || !fits || name.len == 0 || name.len > 64 ||
-        memchr(name.ptr, 0, name.len)) {
+    bool fits = options.len <= KL_CATALOG_NS_OPTIONS_MAX &&
+                !(options.len && memchr(options.ptr, 0, options.len));
+    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || !fits || name.len == 0 ||
+        name.len > 64 || memchr(name.ptr, 0, name.len)) {
         return kl_fail(err, KL_E_CORRUPT, "A namespace record of the catalog is damaged");
     }
     *ret = kl_catalog__ns_new(name, options, created_us, 0);
@@ -143,7 +153,8 @@ static bool decode_int(struct kl_reader *r, int64_t min, int64_t max, struct kl_
     return ret->i >= min && ret->i <= max;
 }
 
-static bool decode_string(struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
+static bool decode_string(
+    struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
     struct kl_slice s = kl_read_lstr(r);
     bool fits = type.id == KL_T_UUID        ? s.len == 16
                 : type.id == KL_T_EMBEDDING ? s.len == (size_t)type.dim * 4
@@ -170,7 +181,8 @@ static bool decode_decimal(struct kl_reader *r, struct kl_type type, struct kl_v
     return v < limit && v > -limit;
 }
 
-static bool decode_value(struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
+static bool decode_value(
+    struct kl_reader *r, struct kl_type type, struct kl_arena *arena, struct kl_val *ret) {
     uint8_t present = kl_read_u8(r);
     *ret = kl_val_null(type.id);
     if (present == 0) {
@@ -245,7 +257,8 @@ static const struct kl_column *same_id(const struct kl_table_version *v, uint32_
     return v && *at < v->n_cols && v->cols[*at].id == id ? &v->cols[*at] : NULL;
 }
 
-static void encode_version(struct kl_buf *out, const struct kl_table_version *v, const struct kl_table_version *before) {
+static void encode_version(
+    struct kl_buf *out, const struct kl_table_version *v, const struct kl_table_version *before) {
     kl_buf_varint(out, v->version);
     kl_buf_le64(out, (uint64_t)v->created_us);
     kl_buf_varint(out, v->n_cols);
@@ -253,7 +266,8 @@ static void encode_version(struct kl_buf *out, const struct kl_table_version *v,
     for (size_t i = 0; i < v->n_cols; i++) {
         const struct kl_column *old = same_id(before, v->cols[i].id, &at);
         kl_buf_varint(out, v->cols[i].id);
-        /* By bytes, pointers included: an unchanged column was copied whole. A miss only costs space. */
+        /* By bytes, pointers included: an unchanged column was copied whole. A miss only costs
+         * space. */
         if (old && memcmp(old, &v->cols[i], sizeof(*old)) == 0) {
             kl_buf_u8(out, COLUMN_AS_BEFORE);
         } else {
@@ -330,7 +344,8 @@ static bool type_valid(struct kl_type t) {
     case KL_T_EMBEDDING:
         return t.dim >= 1 && t.dim <= 8192 && t.precision == 0 && t.scale == 0;
     default:
-        return t.id >= KL_T_BOOLEAN && t.id <= KL_T_FILE && t.precision == 0 && t.scale == 0 && t.dim == 0;
+        return t.id >= KL_T_BOOLEAN && t.id <= KL_T_FILE && t.precision == 0 && t.scale == 0 &&
+               t.dim == 0;
     }
 }
 
@@ -344,8 +359,9 @@ static bool decode_new_column(struct decoder *d, uint8_t flags, struct kl_column
     c->type.dim = kl_read_le16(&d->r);
     c->pk_pos = kl_read_u8(&d->r);
     uint8_t kind = kl_read_u8(&d->r);
-    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 || kind > KL_DEFAULT_CURRENT_USER ||
-        c->pk_pos > KL_PK_COLS_MAX || (c->pk_pos && c->nullable)) {
+    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 ||
+        kind > KL_DEFAULT_CURRENT_USER || c->pk_pos > KL_PK_COLS_MAX ||
+        (c->pk_pos && c->nullable)) {
         return false;
     }
     c->def.kind = (enum kl_default_kind)kind;
@@ -362,7 +378,8 @@ static bool decode_new_column(struct decoder *d, uint8_t flags, struct kl_column
     return !d->r.failed && !d->full;
 }
 
-static bool decode_column(struct decoder *d, const struct kl_table_version *before, size_t *at, struct kl_column *c) {
+static bool decode_column(
+    struct decoder *d, const struct kl_table_version *before, size_t *at, struct kl_column *c) {
     uint32_t id = (uint32_t)decode_number(d, 1, UINT32_MAX);
     uint8_t flags = kl_read_u8(&d->r);
     const struct kl_column *old = same_id(before, id, at);
@@ -387,7 +404,8 @@ static bool build_layout(struct decoder *d, struct kl_table_version *v) {
     return true;
 }
 
-static bool decode_version(struct decoder *d, struct kl_table_version *v, const struct kl_table_version *before) {
+static bool decode_version(
+    struct decoder *d, struct kl_table_version *v, const struct kl_table_version *before) {
     v->version = (uint32_t)decode_number(d, 1, UINT32_MAX);
     v->created_us = (int64_t)kl_read_le64(&d->r);
     size_t n = (size_t)decode_number(d, 1, KL_ROW_MAX_COLS);
@@ -403,7 +421,8 @@ static bool decode_version(struct decoder *d, struct kl_table_version *v, const 
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         struct kl_column *c = &v->cols[i];
-        if (!decode_column(d, before, &at, c) || c->id >= d->t->next_column_id || c->ordinal >= d->t->next_ordinal) {
+        if (!decode_column(d, before, &at, c) || c->id >= d->t->next_column_id ||
+            c->ordinal >= d->t->next_ordinal) {
             return false;
         }
         if (i && (c->id <= c[-1].id || c->ordinal <= c[-1].ordinal)) {
@@ -471,7 +490,8 @@ static bool decode_options(struct decoder *d) {
     if (flags & 2) {
         d->t->comment = decode_text(d, KL_CATALOG_RECORD_MAX);
     }
-    return !d->r.failed && !d->full && access >= KL_ACCESS_PUBLIC && access <= KL_ACCESS_DBA && flags <= 3;
+    return !d->r.failed && !d->full && access >= KL_ACCESS_PUBLIC && access <= KL_ACCESS_DBA &&
+           flags <= 3;
 }
 
 static bool decode_head(struct decoder *d) {
@@ -485,8 +505,8 @@ static bool decode_head(struct decoder *d) {
     t->name = decode_text(d, 64);
     t->created_us = (int64_t)kl_read_le64(&d->r);
     t->updated_us = (int64_t)kl_read_le64(&d->r);
-    if (d->r.failed || d->full || type < KL_TABLE_USER || type > KL_TABLE_SYSTEM || !t->ns[0] || !t->name[0] ||
-        !decode_options(d)) {
+    if (d->r.failed || d->full || type < KL_TABLE_USER || type > KL_TABLE_SYSTEM || !t->ns[0] ||
+        !t->name[0] || !decode_options(d)) {
         return false;
     }
     t->system_ordinal = (uint16_t)decode_number(d, 0, UINT16_MAX - 2);
@@ -504,7 +524,8 @@ static bool decode_table(struct decoder *d) {
         return false;
     }
     size_t n = (size_t)decode_number(d, 1, KL_TABLE_VERSIONS_MAX);
-    /* A version takes more than ten bytes: a damaged count cannot make us reserve more than the record could fill. */
+    /* A version takes more than ten bytes: a damaged count cannot make us reserve more than the
+     * record could fill. */
     if (d->r.failed || n > (size_t)(d->r.end - d->r.ptr) / 10) {
         return false;
     }
@@ -532,7 +553,8 @@ static bool decode_table(struct decoder *d) {
     return map_primary_key(d) && d->r.ptr == d->r.end;
 }
 
-enum kl_rc kl_catalog__table_decode(uint32_t id, struct kl_slice rec, struct kl_table **ret, struct kl_err *err) {
+enum kl_rc kl_catalog__table_decode(
+    uint32_t id, struct kl_slice rec, struct kl_table **ret, struct kl_err *err) {
     struct kl_table *t = kl_xcalloc(1, sizeof(*t));
     atomic_init(&t->refs, 1);
     t->id = id;
@@ -546,17 +568,20 @@ enum kl_rc kl_catalog__table_decode(uint32_t id, struct kl_slice rec, struct kl_
     bool full = d.full;
     kl_table_unref(t);
     if (full) {
-        return kl_fail(err, KL_E_TOO_LARGE, "The definition of table %u needs more than %u MiB", id, TABLE_MEMORY_MAX >> 20);
+        return kl_fail(err, KL_E_TOO_LARGE, "The definition of table %u needs more than %u MiB", id,
+            TABLE_MEMORY_MAX >> 20);
     }
     return kl_fail(err, KL_E_CORRUPT, "The catalog record of table %u is damaged", id);
 }
 
-enum kl_rc kl_catalog__table_make(const struct kl_table *spec, struct kl_buf *rec, struct kl_table **ret, struct kl_err *err) {
+enum kl_rc kl_catalog__table_make(
+    const struct kl_table *spec, struct kl_buf *rec, struct kl_table **ret, struct kl_err *err) {
     kl_buf_init(rec, KL_CATALOG_RECORD_MAX);
     kl_catalog__table_encode(rec, spec);
     if (rec->failed) {
         kl_buf_deinit(rec);
-        return kl_fail(err, KL_E_TOO_LARGE, "The definition of table %s.%s with all its versions exceeds %u MiB", spec->ns,
+        return kl_fail(err, KL_E_TOO_LARGE,
+            "The definition of table %s.%s with all its versions exceeds %u MiB", spec->ns,
             spec->name, KL_CATALOG_RECORD_MAX >> 20);
     }
     enum kl_rc rc = kl_catalog__table_decode(spec->id, kl_buf_view(rec), ret, err);

@@ -1,17 +1,18 @@
 /* Snapshots: sorted arrays of counted tables and namespaces.
  *
- * Look-ups are binary searches: a snapshot of 10,000 tables answers in 14 comparisons, and the next one is made by
- * copying pointers. A hash map would answer a little faster and cost a rebuild with every DDL; the plan cache stands
- * before this anyway.
+ * Look-ups are binary searches: a snapshot of 10,000 tables answers in 14 comparisons, and the
+ * next one is made by copying pointers. A hash map would answer a little faster and cost a
+ * rebuild with every DDL; the plan cache stands before this anyway.
  *
- * A snapshot is written by the metadata writer while it is a draft, and by nobody after its publication. */
+ * A snapshot is written by the metadata writer while it is a draft, and by nobody after its
+ * publication. */
 #include "catalog/internal.h"
 #include <stdlib.h>
 
 /* ---- namespaces ---- */
 
-struct kl_catalog__ns *kl_catalog__ns_new(struct kl_slice name, struct kl_slice options_json, int64_t created_us,
-    uint32_t n_tables) {
+struct kl_catalog__ns *kl_catalog__ns_new(
+    struct kl_slice name, struct kl_slice options_json, int64_t created_us, uint32_t n_tables) {
     struct kl_catalog__ns *ns = kl_xcalloc(1, sizeof(*ns) + name.len + 1 + options_json.len + 1);
     atomic_init(&ns->refs, 1);
     char *text = (char *)(ns + 1);
@@ -51,7 +52,8 @@ static int cmp_table(const struct kl_table *t, struct kl_slice ns, struct kl_sli
     return c ? c : kl_slice_cmp(kl_slice_str(t->name), name);
 }
 
-static size_t find_table(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name, bool *ret_found) {
+static size_t find_table(
+    const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name, bool *ret_found) {
     size_t lo = 0, hi = cat->n_tables;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
@@ -99,9 +101,15 @@ const struct kl_namespace *kl_cat_namespace(const struct kl_cat *cat, struct kl_
     return found ? &cat->ns[i]->pub : NULL;
 }
 
-uint64_t kl_cat_version(const struct kl_cat *cat) { return cat->version; }
-size_t kl_cat_n_namespaces(const struct kl_cat *cat) { return cat->n_ns; }
-size_t kl_cat_n_tables(const struct kl_cat *cat) { return cat->n_tables; }
+uint64_t kl_cat_version(const struct kl_cat *cat) {
+    return cat->version;
+}
+size_t kl_cat_n_namespaces(const struct kl_cat *cat) {
+    return cat->n_ns;
+}
+size_t kl_cat_n_tables(const struct kl_cat *cat) {
+    return cat->n_tables;
+}
 
 const struct kl_namespace *kl_cat_namespace_at(const struct kl_cat *cat, size_t i) {
     KL_ASSERT(i < cat->n_ns);
@@ -190,8 +198,9 @@ static void count_table(struct kl_cat *cat, const char *ns_name, int by) {
     KL_ASSERT(found);
     const struct kl_namespace *old = &cat->ns[i]->pub;
     KL_ASSERT(by > 0 || old->n_tables > 0);
-    kl_catalog__cat_put_ns(cat, kl_catalog__ns_new(kl_slice_str(old->name), kl_slice_str(old->options_json), old->created_us,
-                                    old->n_tables + (uint32_t)by));
+    kl_catalog__cat_put_ns(
+        cat, kl_catalog__ns_new(kl_slice_str(old->name), kl_slice_str(old->options_json),
+                 old->created_us, old->n_tables + (uint32_t)by));
 }
 
 void kl_catalog__cat_put_table(struct kl_cat *cat, struct kl_table *t) {

@@ -1,4 +1,5 @@
-/* A table: counted, immutable, with every schema version that may still have written a stored row. Any thread. */
+/* A table: counted, immutable, with every schema version that may still have written a stored
+ * row. Any thread. */
 #include "catalog/internal.h"
 #include <stdlib.h>
 
@@ -58,10 +59,12 @@ int kl_table_col(const struct kl_table *t, struct kl_slice name) {
 /* Versions are consecutive, so the number is the place. */
 static const struct kl_table_version *find_version(const struct kl_table *t, uint32_t version) {
     uint32_t first = t->versions[0].version;
-    return version >= first && version - first < t->n_versions ? &t->versions[version - first] : NULL;
+    return version >= first && version - first < t->n_versions ? &t->versions[version - first]
+                                                               : NULL;
 }
 
-enum kl_rc kl_table_open_row(const struct kl_table *t, struct kl_slice row, int64_t seq, struct kl_row_view *ret) {
+enum kl_rc kl_table_open_row(
+    const struct kl_table *t, struct kl_slice row, int64_t seq, struct kl_row_view *ret) {
     struct kl_row_head head;
     KL_TRY(kl_row_head(row, seq, &head));
     const struct kl_table_version *v = find_version(t, head.schema_version);
@@ -75,8 +78,8 @@ static bool same_type(struct kl_type a, struct kl_type b) {
     return a.id == b.id && a.precision == b.precision && a.scale == b.scale && a.dim == b.dim;
 }
 
-enum kl_rc kl_table_get(const struct kl_table *t, const struct kl_row_view *v, unsigned col, struct kl_arena *arena,
-    struct kl_val *ret) {
+enum kl_rc kl_table_get(const struct kl_table *t, const struct kl_row_view *v, unsigned col,
+    struct kl_arena *arena, struct kl_val *ret) {
     KL_ASSERT(col < t->n_cols);
     if (v->layout == t->layout) {
         kl_row_get(v, col, ret);
@@ -105,10 +108,12 @@ uint16_t kl_shard_of_user(struct kl_slice user, unsigned user_shards) {
     return (uint16_t)(KL_SHARD_USER0 + kl_slice_hash(user) % user_shards);
 }
 
-struct kl_scope kl_table_scope(const struct kl_table *t, struct kl_slice user, unsigned user_shards) {
+struct kl_scope kl_table_scope(
+    const struct kl_table *t, struct kl_slice user, unsigned user_shards) {
     KL_ASSERT(t->type != KL_TABLE_SYSTEM);
     if (t->type == KL_TABLE_SHARED) {
         return (struct kl_scope){.shard = KL_SHARD_SHARED, .kind = KL_SCOPE_SHARED};
     }
-    return (struct kl_scope){.shard = kl_shard_of_user(user, user_shards), .kind = KL_SCOPE_USER, .user = user};
+    return (struct kl_scope){
+        .shard = kl_shard_of_user(user, user_shards), .kind = KL_SCOPE_USER, .user = user};
 }

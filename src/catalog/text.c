@@ -1,4 +1,5 @@
-/* What clients read about a table: the JSON of system.schemas and the text of a default. Any thread. */
+/* What clients read about a table: the JSON of system.schemas and the text of a default. Any
+ * thread. */
 #include "catalog/internal.h"
 
 static const char *function_name(enum kl_default_kind kind) {
@@ -32,9 +33,12 @@ void kl_default_text(const struct kl_default *d, struct kl_buf *out) {
     kl_buf_puts(out, "()");
 }
 
-static void put_str(struct kl_buf *out, const char *s) { kl_json_str(out, kl_slice_str(s)); }
+static void put_str(struct kl_buf *out, const char *s) {
+    kl_json_str(out, kl_slice_str(s));
+}
 
-/* The literal as it was written: a number, true, false, null, else its text. Not a result cell: there BIGINT is a string. */
+/* The literal as it was written: a number, true, false, null, else its text. Not a result cell:
+ * there BIGINT is a string. */
 static void literal_json(const struct kl_val *v, struct kl_buf *out) {
     if (v->null) {
         kl_buf_puts(out, "null");
@@ -63,7 +67,8 @@ static void default_json(const struct kl_default *d, struct kl_buf *out) {
         literal_json(&d->value, out);
         kl_buf_putc(out, '}');
     } else {
-        kl_buf_printf(out, "{\"FunctionCall\":{\"name\":\"%s\",\"args\":[]}}", function_name(d->kind));
+        kl_buf_printf(
+            out, "{\"FunctionCall\":{\"name\":\"%s\",\"args\":[]}}", function_name(d->kind));
     }
 }
 
@@ -72,7 +77,8 @@ static void column_json(const struct kl_column *c, struct kl_buf *out) {
     put_str(out, c->name);
     kl_buf_printf(out, ",\"ordinal_position\":%u,\"data_type\":", c->ordinal);
     kl_type_json_name(c->type, out);
-    kl_buf_printf(out, ",\"is_nullable\":%s,\"is_primary_key\":%s,\"is_partition_key\":false,\"default_value\":",
+    kl_buf_printf(out,
+        ",\"is_nullable\":%s,\"is_primary_key\":%s,\"is_partition_key\":false,\"default_value\":",
         c->nullable ? "true" : "false", c->pk_pos ? "true" : "false");
     default_json(&c->def, out);
     kl_buf_puts(out, ",\"column_comment\":");
@@ -85,15 +91,22 @@ static void column_json(const struct kl_column *c, struct kl_buf *out) {
 }
 
 static void system_columns_json(const struct kl_table *t, struct kl_buf *out) {
-    struct kl_column seq = {.id = t->system_ordinal, .ordinal = t->system_ordinal, .name = "_seq", .type = KL_TYPE(BIGINT)};
-    struct kl_column deleted = {.id = t->system_ordinal + 1u, .ordinal = (uint16_t)(t->system_ordinal + 1), .name = "_deleted",
-        .type = KL_TYPE(BOOLEAN), .def = {.kind = KL_DEFAULT_LITERAL, .value = kl_val_bool(false)}};
+    struct kl_column seq = {.id = t->system_ordinal,
+        .ordinal = t->system_ordinal,
+        .name = "_seq",
+        .type = KL_TYPE(BIGINT)};
+    struct kl_column deleted = {.id = t->system_ordinal + 1u,
+        .ordinal = (uint16_t)(t->system_ordinal + 1),
+        .name = "_deleted",
+        .type = KL_TYPE(BOOLEAN),
+        .def = {.kind = KL_DEFAULT_LITERAL, .value = kl_val_bool(false)}};
     column_json(&seq, out);
     kl_buf_putc(out, ',');
     column_json(&deleted, out);
 }
 
-void kl_table_columns_json(const struct kl_table *t, const struct kl_table_version *v, struct kl_buf *out) {
+void kl_table_columns_json(
+    const struct kl_table *t, const struct kl_table_version *v, struct kl_buf *out) {
     bool system_due = t->system_ordinal != 0;
     const char *comma = "";
     kl_buf_putc(out, '[');
@@ -118,11 +131,13 @@ void kl_table_columns_json(const struct kl_table *t, const struct kl_table_versi
 static void flush_policy_json(const struct kl_table_options *o, struct kl_buf *out) {
     kl_buf_puts(out, ",\"flush_policy\":");
     if (o->flush_rows && o->flush_interval_s) {
-        kl_buf_printf(out, "{\"type\":\"combined\",\"row_limit\":%u,\"interval_seconds\":%u}", o->flush_rows, o->flush_interval_s);
+        kl_buf_printf(out, "{\"type\":\"combined\",\"row_limit\":%u,\"interval_seconds\":%u}",
+            o->flush_rows, o->flush_interval_s);
     } else if (o->flush_rows) {
         kl_buf_printf(out, "{\"type\":\"row_limit\",\"row_limit\":%u}", o->flush_rows);
     } else if (o->flush_interval_s) {
-        kl_buf_printf(out, "{\"type\":\"time_interval\",\"interval_seconds\":%u}", o->flush_interval_s);
+        kl_buf_printf(
+            out, "{\"type\":\"time_interval\",\"interval_seconds\":%u}", o->flush_interval_s);
     } else {
         kl_buf_puts(out, "null");
     }
@@ -145,7 +160,8 @@ void kl_table_options_json(const struct kl_table *t, struct kl_buf *out) {
         break;
     case KL_TABLE_STREAM:
         kl_buf_printf(out,
-            "{\"table_type\":\"STREAM\",\"ttl_seconds\":%u,\"eviction_strategy\":\"time_based\",\"max_stream_size_bytes\":0"
+            "{\"table_type\":\"STREAM\",\"ttl_seconds\":%u,\"eviction_strategy\":\"time_based\","
+            "\"max_stream_size_bytes\":0"
             ",\"max_buffer\":%u}",
             o->ttl_seconds, o->max_buffer);
         return; /* lives in memory: nothing is flushed, compressed or kept after its deletion */
@@ -153,5 +169,6 @@ void kl_table_options_json(const struct kl_table *t, struct kl_buf *out) {
         kl_buf_puts(out, "{\"table_type\":\"SYSTEM\"}");
         return;
     }
-    kl_buf_printf(out, ",\"deleted_retention_hours\":%u,\"compression\":\"zstd\"}", o->deleted_retention_hours);
+    kl_buf_printf(out, ",\"deleted_retention_hours\":%u,\"compression\":\"zstd\"}",
+        o->deleted_retention_hours);
 }

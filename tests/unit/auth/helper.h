@@ -31,8 +31,12 @@ static struct world world;
         }                                                                                          \
     } while (0)
 
-static inline int64_t fake_wall(void *ctx) { return ((struct world *)ctx)->now_us; }
-static inline int64_t fake_mono(void *ctx) { return ((struct world *)ctx)->now_us * 1000; }
+static inline int64_t fake_wall(void *ctx) {
+    return ((struct world *)ctx)->now_us;
+}
+static inline int64_t fake_mono(void *ctx) {
+    return ((struct world *)ctx)->now_us * 1000;
+}
 
 static inline void world_open(void) {
     OK(kl_store_open(&(struct kl_store_options){.path = world.path}, &world.store, &world.err));
@@ -75,7 +79,10 @@ static inline int world_teardown(void **state) {
 }
 
 static inline void put_user(const char *id, enum kl_role role, uint32_t epoch, int64_t deleted_us) {
-    struct kl_user u = {.id = kl_slice_str(id), .role = role, .auth_type = KL_AUTH_PASSWORD, .token_epoch = epoch,
+    struct kl_user u = {.id = kl_slice_str(id),
+        .role = role,
+        .auth_type = KL_AUTH_PASSWORD,
+        .token_epoch = epoch,
         .deleted_us = deleted_us};
     kl_user_put(world.batch, &u);
     commit();

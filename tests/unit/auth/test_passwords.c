@@ -32,7 +32,8 @@ static void policy(void **state) {
     check(&p, "elevenbytes", "Password is too long (maximum 10 bytes)");
     p.max_len = 72;
     p.complexity = true;
-    const char *missing = "Password must contain an upper-case letter, a lower-case letter, a digit and a special character";
+    const char *missing = "Password must contain an upper-case letter, a lower-case letter, a "
+                          "digit and a special character";
     check(&p, "securekey123!", missing);
     check(&p, "SECUREKEY123!", missing);
     check(&p, "SecureKeyyyy!", missing);
@@ -60,12 +61,14 @@ static void hash_and_verify(void **state) {
     assert_false(kl_password_verify(h, kl_slice("SecureKey123!\0x", 15), 4));
     OK(kl_password_hash(4, kl_slice(p72, 72), hash, &world.err));
     assert_true(kl_password_verify(kl_slice_str(hash), kl_slice(p72, 72), 4));
-    assert_false(kl_password_verify(kl_slice_str(hash), kl_slice(p71, 72), 4)); /* the 72nd byte counts */
+    assert_false(
+        kl_password_verify(kl_slice_str(hash), kl_slice(p71, 72), 4)); /* the 72nd byte counts */
     char p73[73];
     memset(p73, 'x', 73);
     assert_false(kl_password_verify(kl_slice_str(hash), kl_slice(p73, 73), 4)); /* not cut to 72 */
     assert_int_equal(kl_password_hash(4, kl_slice(p73, 73), hash, &world.err), KL_E_INVALID_INPUT);
-    assert_int_equal(kl_password_hash(4, kl_slice("a\0b", 3), hash, &world.err), KL_E_INVALID_INPUT);
+    assert_int_equal(
+        kl_password_hash(4, kl_slice("a\0b", 3), hash, &world.err), KL_E_INVALID_INPUT);
     assert_int_equal(kl_password_hash(3, KL_S("x"), hash, &world.err), KL_E_INVALID_INPUT);
     assert_int_equal(kl_password_hash(31, KL_S("x"), hash, &world.err), KL_E_INVALID_INPUT);
     OK(kl_password_hash(4, KL_SLICE_NONE, hash, &world.err));
@@ -74,13 +77,17 @@ static void hash_and_verify(void **state) {
 
 /* Against a vector of another implementation of bcrypt. */
 static void known_hash(void **state) {
-    assert_true(kl_password_verify(KL_S("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), KL_S("U*U"), 4));
-    assert_false(kl_password_verify(KL_S("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), KL_S("U*V"), 4));
+    assert_true(kl_password_verify(
+        KL_S("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), KL_S("U*U"), 4));
+    assert_false(kl_password_verify(
+        KL_S("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), KL_S("U*V"), 4));
 }
 
 static void no_hash_no_entry(void **state) {
-    static const char *const bad[] = {"", "plain", "$2b$04$", "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
-        "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "$1$05$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOe",
+    static const char *const bad[] = {"", "plain", "$2b$04$",
+        "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$1$05$$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOe",
         "************************************************************", "*0", "*1"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         assert_false(kl_password_verify(kl_slice_str(bad[i]), KL_SLICE_NONE, 4));
@@ -103,6 +110,7 @@ static void same_work(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {CASE(policy), CASE(hash_and_verify), CASE(known_hash), CASE(no_hash_no_entry), CASE(same_work)};
+    const struct CMUnitTest tests[] = {CASE(policy), CASE(hash_and_verify), CASE(known_hash),
+        CASE(no_hash_no_entry), CASE(same_work)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

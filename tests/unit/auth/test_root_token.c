@@ -1,4 +1,5 @@
-/* The local root token: where it lies, who may read it, and that links and strangers' folders are refused. */
+/* The local root token: where it lies, who may read it, and that links and strangers' folders are
+ * refused. */
 #include "helper.h"
 #include <sys/stat.h>
 
@@ -91,6 +92,7 @@ static void hostile_folders(void **state) {
 #define TOKEN_CASE(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TOKEN_CASE(write_and_remove), TOKEN_CASE(home_when_no_runtime), TOKEN_CASE(hostile_folders)};
+    const struct CMUnitTest tests[] = {TOKEN_CASE(write_and_remove),
+        TOKEN_CASE(home_when_no_runtime), TOKEN_CASE(hostile_folders)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

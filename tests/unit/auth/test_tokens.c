@@ -7,15 +7,18 @@
 
 static struct kl_tokens *open_tokens(const char *secret) {
     struct kl_tokens *t;
-    struct kl_tokens_options o = {.secret = kl_slice_str(secret), .trusted_issuers = KL_S("https://one.example, two"), .access_hours = 24};
+    struct kl_tokens_options o = {.secret = kl_slice_str(secret),
+        .trusted_issuers = KL_S("https://one.example, two"),
+        .access_hours = 24};
     OK(kl_tokens_new(world.store, &o, &t, &world.err));
     return t;
 }
 
-static struct kl_slice issue(struct kl_tokens *t, const char *user, enum kl_role role, enum kl_token_kind kind, uint32_t epoch,
-    struct kl_token_claims *claims) {
+static struct kl_slice issue(struct kl_tokens *t, const char *user, enum kl_role role,
+    enum kl_token_kind kind, uint32_t epoch, struct kl_token_claims *claims) {
     static struct kl_buf out;
-    *claims = (struct kl_token_claims){.subject = kl_slice_str(user), .role = role, .kind = kind, .epoch = epoch};
+    *claims = (struct kl_token_claims){
+        .subject = kl_slice_str(user), .role = role, .kind = kind, .epoch = epoch};
     kl_buf_clear(&out);
     OK(kl_tokens_issue(t, claims, &out));
     struct kl_slice copy = kl_arena_dup(&world.arena, kl_buf_view(&out));
@@ -49,7 +52,12 @@ static struct kl_slice mint(const char *header, const char *claims, const char *
 
 static void round_trip(void **state) {
     struct kl_tokens *t = open_tokens(SECRET);
-    struct kl_token_claims in = {.subject = KL_S("J\xc3\xbcr\"gen"), .email = KL_S("a@b.c"), .role = KL_ROLE_DBA, .kind = KL_TOKEN_REFRESH, .epoch = 7}, out;
+    struct kl_token_claims in = {.subject = KL_S("J\xc3\xbcr\"gen"),
+                               .email = KL_S("a@b.c"),
+                               .role = KL_ROLE_DBA,
+                               .kind = KL_TOKEN_REFRESH,
+                               .epoch = 7},
+                           out;
     struct kl_buf jwt = {0};
     OK(kl_tokens_issue(t, &in, &jwt));
     assert_int_equal(in.issued_s, 1767225600);
@@ -100,11 +108,13 @@ static void every_flip_is_refused(void **state) {
         assert_int_equal(verify(t, kl_slice(bad, good.len + 1)), KL_E_INVALID_CREDENTIALS);
     }
     /* the last digit of the signature has two bits that a lenient decoder ignores */
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (size_t i = 0; i < 64; i++) {
         memcpy(bad, good.ptr, good.len);
         bad[good.len - 1] = alphabet[i];
-        assert_int_equal(verify(t, kl_slice(bad, good.len)), alphabet[i] == good.ptr[good.len - 1] ? KL_OK : KL_E_INVALID_CREDENTIALS);
+        assert_int_equal(verify(t, kl_slice(bad, good.len)),
+            alphabet[i] == good.ptr[good.len - 1] ? KL_OK : KL_E_INVALID_CREDENTIALS);
     }
     free(bad);
     kl_tokens_free(t);
@@ -128,13 +138,16 @@ static void random_bytes(void **state) {
 
 static void algorithms(void **state) {
     struct kl_tokens *t = open_tokens(SECRET);
-    static const char *const bad[] = {"{\"alg\":\"none\",\"typ\":\"JWT\"}", "{\"alg\":\"None\"}", "{\"alg\":\"HS384\"}", "{\"alg\":\"HS512\"}",
-        "{\"alg\":\"RS256\"}", "{\"alg\":\"hs256\"}", "{\"alg\":\"HS256\\u0000\"}", "{\"typ\":\"JWT\"}", "{\"alg\":1}", "{}", "[]", "",
+    static const char *const bad[] = {"{\"alg\":\"none\",\"typ\":\"JWT\"}", "{\"alg\":\"None\"}",
+        "{\"alg\":\"HS384\"}", "{\"alg\":\"HS512\"}", "{\"alg\":\"RS256\"}", "{\"alg\":\"hs256\"}",
+        "{\"alg\":\"HS256\\u0000\"}", "{\"typ\":\"JWT\"}", "{\"alg\":1}", "{}", "[]", "",
         "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", "{\"alg\":\"HS256\",\"alg\":\"HS256\"}"};
     assert_int_equal(verify(t, mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", SECRET)), KL_OK);
-    assert_int_equal(verify(t, mint("{\"alg\":\"HS256\"}", "{" BODY ",\"iss\":\"kalamdb\"}", SECRET)), KL_OK);
+    assert_int_equal(
+        verify(t, mint("{\"alg\":\"HS256\"}", "{" BODY ",\"iss\":\"kalamdb\"}", SECRET)), KL_OK);
     for (size_t i = 0; i < KL_LEN(bad); i++) {
-        assert_int_equal(verify(t, mint(bad[i], "{" BODY ",\"iss\":\"kalamdb\"}", SECRET)), KL_E_INVALID_CREDENTIALS);
+        assert_int_equal(verify(t, mint(bad[i], "{" BODY ",\"iss\":\"kalamdb\"}", SECRET)),
+            KL_E_INVALID_CREDENTIALS);
     }
     /* alg none with no signature at all */
     struct kl_slice none = mint("{\"alg\":\"none\"}", "{" BODY ",\"iss\":\"kalamdb\"}", SECRET);
@@ -158,19 +171,41 @@ static void claims(void **state) {
         {"{" BODY ",\"iss\":[\"kalamdb\"]}", KL_E_INVALID_CREDENTIALS},
         {"{" BODY "}", KL_E_INVALID_CREDENTIALS},
         {"{\"iss\":\"kalamdb\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"../x\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":1,\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":\"1767229200\",\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200.5,\"role\":\"user\",\"token_type\":\"access\"}", KL_OK},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1e300,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":9223372036854775807,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":-1,\"role\":\"user\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"admin\",\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"token_type\":\"access\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"user\"}", KL_E_INVALID_CREDENTIALS},
-        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"id\"}", KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"../"
+         "x\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":1,\"exp\":1767229200,\"role\":\"user\",\"token_type\":"
+         "\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"role\":\"user\",\"token_type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":\"1767229200\",\"role\":\"user\",\"token_"
+         "type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200.5,\"role\":\"user\",\"token_type\":"
+         "\"access\"}",
+            KL_OK},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1e300,\"role\":\"user\",\"token_type\":"
+         "\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":9223372036854775807,\"role\":\"user\",\"token_"
+         "type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":-1,\"role\":\"user\",\"token_type\":"
+         "\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"admin\",\"token_type\":"
+         "\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"token_type\":\"access\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"user\"}",
+            KL_E_INVALID_CREDENTIALS},
+        {"{\"iss\":\"kalamdb\",\"sub\":\"a\",\"exp\":1767229200,\"role\":\"user\",\"token_type\":"
+         "\"id\"}",
+            KL_E_INVALID_CREDENTIALS},
         {"{" BODY ",\"iss\":\"kalamdb\",\"epoch\":-1}", KL_E_INVALID_CREDENTIALS},
         {"{" BODY ",\"iss\":\"kalamdb\",\"epoch\":4294967296}", KL_E_INVALID_CREDENTIALS},
         {"{" BODY ",\"iss\":\"kalamdb\",\"epoch\":\"0\"}", KL_E_INVALID_CREDENTIALS},
@@ -189,7 +224,8 @@ static void claims(void **state) {
             fail_msg("%s: %s", cases[i].claims, kl_rc_name(rc));
         }
     }
-    assert_int_equal(verify(t, mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", "wrong")), KL_E_INVALID_CREDENTIALS);
+    assert_int_equal(verify(t, mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", "wrong")),
+        KL_E_INVALID_CREDENTIALS);
     kl_tokens_free(t);
 }
 
@@ -204,7 +240,8 @@ static void expiry(void **state) {
     world.now_us += 1000000;
     assert_int_equal(verify(t, jwt), KL_E_TOKEN_EXPIRED);
     assert_string_equal(world.err.msg, "Invalid credentials");
-    world.now_us = start - 60 * 1000000LL; /* the clock stepped back within the leeway, then past it */
+    world.now_us =
+        start - 60 * 1000000LL; /* the clock stepped back within the leeway, then past it */
     assert_int_equal(verify(t, jwt), KL_OK);
     world.now_us -= 1000000;
     assert_int_equal(verify(t, jwt), KL_E_INVALID_CREDENTIALS);
@@ -214,7 +251,8 @@ static void expiry(void **state) {
 static size_t count_revoked(void) {
     char prefix = KL_META_REVOKED;
     size_t n = 0;
-    struct kl_iter *it = kl_iter_new(world.store, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
+    struct kl_iter *it = kl_iter_new(
+        world.store, &(struct kl_iter_options){.cf = KL_CF_META, .prefix = kl_slice(&prefix, 1)});
     for (kl_iter_seek_first(it); kl_iter_valid(it); kl_iter_next(it)) {
         n++;
     }
@@ -263,9 +301,18 @@ static void revocation(void **state) {
 static void revocation_damaged(void **state) {
     static const struct {
         struct kl_slice key, value;
-    } bad[] = {{KL_S("\x06" "0123456789abcdef0123456789abcdef"), KL_S("\x01")}, {KL_S("\x06" "short"), KL_S("\x01\0\0\0\0\0\0\0\0")},
-        {KL_S("\x06" "0123456789abcdef0123456789abcdeF"), KL_S("\x01\0\0\0\0\0\0\0\0")},
-        {KL_S("\x06" "0123456789abcdef0123456789abcdef"), KL_S("\x01\0\0\0\0\0\0\0\xff")}};
+    } bad[] = {{KL_S("\x06"
+                     "0123456789abcdef0123456789abcdef"),
+                   KL_S("\x01")},
+        {KL_S("\x06"
+              "short"),
+            KL_S("\x01\0\0\0\0\0\0\0\0")},
+        {KL_S("\x06"
+              "0123456789abcdef0123456789abcdeF"),
+            KL_S("\x01\0\0\0\0\0\0\0\0")},
+        {KL_S("\x06"
+              "0123456789abcdef0123456789abcdef"),
+            KL_S("\x01\0\0\0\0\0\0\0\xff")}};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         struct kl_tokens *t;
         struct kl_tokens_options o = {.secret = KL_S(SECRET), .access_hours = 1};
@@ -286,7 +333,8 @@ static void generated_secret(void **state) {
     world_open();
     t = open_tokens("");
     assert_int_equal(verify(t, jwt), KL_OK);
-    assert_int_equal(verify(t, mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", "")), KL_E_INVALID_CREDENTIALS);
+    assert_int_equal(
+        verify(t, mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", "")), KL_E_INVALID_CREDENTIALS);
     kl_tokens_free(t);
     kl_batch_put(world.batch, KL_CF_META, KL_S("\x09jwt"), KL_S("\x01\x02zz"));
     commit();
@@ -310,8 +358,10 @@ static void user_state(void **state) {
     struct kl_token_claims c;
     struct kl_slice access = issue(t, "alice", KL_ROLE_USER, KL_TOKEN_ACCESS, 0, &c);
     struct kl_slice refresh = issue(t, "alice", KL_ROLE_USER, KL_TOKEN_REFRESH, 0, &c);
-    struct kl_slice minted = mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", SECRET); /* without epoch */
-    assert_int_equal(whole(t, access, KL_TOKEN_ACCESS), KL_E_INVALID_CREDENTIALS); /* no such user */
+    struct kl_slice minted =
+        mint(HS256, "{" BODY ",\"iss\":\"kalamdb\"}", SECRET); /* without epoch */
+    assert_int_equal(
+        whole(t, access, KL_TOKEN_ACCESS), KL_E_INVALID_CREDENTIALS); /* no such user */
     assert_string_equal(world.err.msg, "Invalid credentials");
     put_user("alice", KL_ROLE_USER, 0, 0);
     assert_int_equal(whole(t, access, KL_TOKEN_ACCESS), KL_OK);
@@ -345,13 +395,15 @@ static void speed(void **state) {
         OK(kl_tokens_verify(t, jwt, &arena, &c, NULL));
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    print_message("verify: %ld ns\n", ((end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec) / N);
+    print_message("verify: %ld ns\n",
+        ((end.tv_sec - start.tv_sec) * 1000000000L + end.tv_nsec - start.tv_nsec) / N);
     kl_arena_deinit(&arena);
     kl_tokens_free(t);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {CASE(round_trip), CASE(every_flip_is_refused), CASE(random_bytes), CASE(algorithms), CASE(claims),
-        CASE(expiry), CASE(revocation), CASE(revocation_damaged), CASE(generated_secret), CASE(user_state), CASE(speed)};
+    const struct CMUnitTest tests[] = {CASE(round_trip), CASE(every_flip_is_refused),
+        CASE(random_bytes), CASE(algorithms), CASE(claims), CASE(expiry), CASE(revocation),
+        CASE(revocation_damaged), CASE(generated_secret), CASE(user_state), CASE(speed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

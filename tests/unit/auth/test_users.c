@@ -2,8 +2,10 @@
 #include "helper.h"
 
 static void ids(void **state) {
-    static const char *const good[] = {"a", "alice", "tenant_acme", "user-1", "a.b", "a@b.c", "J\xc3\xbcrgen", "x y", "."};
-    static const char *const bad[] = {"", "..", "a..b", "a/b", "a\\b", "a\nb", "a\x7f", "\xff", "\xc3"};
+    static const char *const good[] = {
+        "a", "alice", "tenant_acme", "user-1", "a.b", "a@b.c", "J\xc3\xbcrgen", "x y", "."};
+    static const char *const bad[] = {
+        "", "..", "a..b", "a/b", "a\\b", "a\nb", "a\x7f", "\xff", "\xc3"};
     for (size_t i = 0; i < KL_LEN(good); i++) {
         assert_int_equal(kl_user_id_check(kl_slice_str(good[i]), NULL), KL_OK);
     }
@@ -16,15 +18,27 @@ static void ids(void **state) {
     assert_int_equal(kl_user_id_check(kl_slice(long_id, 129), NULL), KL_E_INVALID_INPUT);
     assert_int_equal(kl_user_id_check(kl_slice("a\0b", 3), NULL), KL_E_INVALID_INPUT);
     struct kl_user u;
-    assert_int_equal(kl_user_get(world.store, kl_slice(long_id, 129), &world.arena, &u, &world.err), KL_E_NOT_FOUND);
-    assert_int_equal(kl_user_get(world.store, KL_SLICE_NONE, &world.arena, &u, &world.err), KL_E_NOT_FOUND);
-    assert_int_equal(kl_user_get(world.store, KL_S("nobody"), &world.arena, &u, &world.err), KL_E_NOT_FOUND);
+    assert_int_equal(kl_user_get(world.store, kl_slice(long_id, 129), &world.arena, &u, &world.err),
+        KL_E_NOT_FOUND);
+    assert_int_equal(
+        kl_user_get(world.store, KL_SLICE_NONE, &world.arena, &u, &world.err), KL_E_NOT_FOUND);
+    assert_int_equal(
+        kl_user_get(world.store, KL_S("nobody"), &world.arena, &u, &world.err), KL_E_NOT_FOUND);
     assert_string_equal(world.err.msg, "User 'nobody' not found");
 }
 
-static const struct kl_user sample = {.id = {"alice", 5}, .role = KL_ROLE_DBA, .auth_type = KL_AUTH_OAUTH,
-    .password_hash = {"$2b$x", 5}, .email = {"a@b.c", 5}, .auth_data = {"{\"k\":1}", 7}, .failed_logins = 5,
-    .locked_until_us = 1234567890123456, .last_login_us = 2, .created_us = 3, .updated_us = 4, .deleted_us = 5,
+static const struct kl_user sample = {.id = {"alice", 5},
+    .role = KL_ROLE_DBA,
+    .auth_type = KL_AUTH_OAUTH,
+    .password_hash = {"$2b$x", 5},
+    .email = {"a@b.c", 5},
+    .auth_data = {"{\"k\":1}", 7},
+    .failed_logins = 5,
+    .locked_until_us = 1234567890123456,
+    .last_login_us = 2,
+    .created_us = 3,
+    .updated_us = 4,
+    .deleted_us = 5,
     .token_epoch = 4294967295u};
 
 static void assert_same(const struct kl_user *a, const struct kl_user *b) {
@@ -46,8 +60,10 @@ static void round_trip(void **state) {
     kl_user_put(world.batch, &sample);
     OK(kl_user_get_in_batch(world.batch, sample.id, &world.arena, &u, &world.err));
     assert_same(&u, &sample);
-    assert_int_equal(kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_NOT_FOUND);
-    assert_int_equal(kl_user_get_in_batch(world.batch, KL_S("bob"), &world.arena, &u, &world.err), KL_E_NOT_FOUND);
+    assert_int_equal(
+        kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_NOT_FOUND);
+    assert_int_equal(kl_user_get_in_batch(world.batch, KL_S("bob"), &world.arena, &u, &world.err),
+        KL_E_NOT_FOUND);
     commit();
     world_close();
     world_open();
@@ -92,18 +108,28 @@ static void damage(void **state) {
     struct kl_user u;
     kl_user_put(world.batch, &sample);
     commit();
-    OK(kl_store_get(world.store, NULL, KL_CF_META, KL_S("\x05" "alice"), &pinned, &world.err));
+    OK(kl_store_get(world.store, NULL, KL_CF_META,
+        KL_S("\x05"
+             "alice"),
+        &pinned, &world.err));
     kl_buf_slice(&rec, pinned.value);
     kl_pinned_release(&pinned);
     for (size_t cut = 0; cut < rec.len; cut++) {
-        kl_batch_put(world.batch, KL_CF_META, KL_S("\x05" "alice"), kl_slice(rec.data, cut));
+        kl_batch_put(world.batch, KL_CF_META,
+            KL_S("\x05"
+                 "alice"),
+            kl_slice(rec.data, cut));
         commit();
-        assert_int_equal(kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_CORRUPT);
+        assert_int_equal(
+            kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_CORRUPT);
     }
     size_t len = rec.len;
     for (size_t i = 0; i < len; i++) {
         rec.data[i] ^= (char)0xff;
-        kl_batch_put(world.batch, KL_CF_META, KL_S("\x05" "alice"), kl_buf_view(&rec));
+        kl_batch_put(world.batch, KL_CF_META,
+            KL_S("\x05"
+                 "alice"),
+            kl_buf_view(&rec));
         commit();
         enum kl_rc rc = kl_user_get(world.store, sample.id, &world.arena, &u, &world.err);
         assert_true(rc == KL_OK || rc == KL_E_CORRUPT);
@@ -111,9 +137,13 @@ static void damage(void **state) {
         rec.data[i] ^= (char)0xff;
     }
     kl_buf_putc(&rec, 0);
-    kl_batch_put(world.batch, KL_CF_META, KL_S("\x05" "alice"), kl_buf_view(&rec));
+    kl_batch_put(world.batch, KL_CF_META,
+        KL_S("\x05"
+             "alice"),
+        kl_buf_view(&rec));
     commit();
-    assert_int_equal(kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_CORRUPT);
+    assert_int_equal(
+        kl_user_get(world.store, sample.id, &world.arena, &u, &world.err), KL_E_CORRUPT);
     struct seen s = {.stop_after = -1};
     assert_int_equal(kl_user_each(world.store, visit, &s, &world.err), KL_E_CORRUPT);
     kl_buf_deinit(&rec);

@@ -81,19 +81,27 @@ static inline enum kl_rc change_end(enum kl_rc rc) {
     kl_batch_clear(world.batch);
     return rc;
 }
-#define CHANGE(expr) (kl_catalog_begin(world.catalog, world.batch, NULL), kl_err_clear(&world.err), change_end(expr))
+#define CHANGE(expr)                                                                               \
+    (kl_catalog_begin(world.catalog, world.batch, NULL), kl_err_clear(&world.err), change_end(expr))
 
 static inline enum kl_rc make_ns(const char *name) {
     return CHANGE(kl_cat_create_namespace(world.catalog, kl_slice_str(name), 1000, &world.err));
 }
 
 static inline struct kl_column_def col(const char *name, struct kl_type type, int pk_pos) {
-    return (struct kl_column_def){.name = kl_slice_str(name), .type = type, .nullable = pk_pos == 0, .pk_pos = (uint8_t)pk_pos};
+    return (struct kl_column_def){.name = kl_slice_str(name),
+        .type = type,
+        .nullable = pk_pos == 0,
+        .pk_pos = (uint8_t)pk_pos};
 }
 
 static inline enum kl_rc make_table_of(enum kl_table_type type, const char *ns, const char *name,
     const struct kl_column_def *cols, size_t n, uint32_t *ret_id) {
-    struct kl_table_def def = {.ns = kl_slice_str(ns), .name = kl_slice_str(name), .type = type, .cols = cols, .n_cols = n};
+    struct kl_table_def def = {.ns = kl_slice_str(ns),
+        .name = kl_slice_str(name),
+        .type = type,
+        .cols = cols,
+        .n_cols = n};
     def.options.ttl_seconds = type == KL_TABLE_STREAM ? 30 : 0;
     uint32_t id = 0;
     enum kl_rc rc = CHANGE(kl_cat_create_table(world.catalog, &def, 2000, &id, &world.err));
@@ -108,10 +116,11 @@ static inline enum kl_rc make_table(const char *ns, const char *name, uint32_t *
     return make_table_of(KL_TABLE_USER, ns, name, cols, 2, ret_id);
 }
 
-static inline enum kl_rc alter(const char *ns, const char *name, const struct kl_alter *what, uint32_t *ret_version) {
+static inline enum kl_rc alter(
+    const char *ns, const char *name, const struct kl_alter *what, uint32_t *ret_version) {
     uint32_t version = 0;
-    enum kl_rc rc =
-        CHANGE(kl_cat_alter_table(world.catalog, kl_slice_str(ns), kl_slice_str(name), what, 3000, &version, &world.err));
+    enum kl_rc rc = CHANGE(kl_cat_alter_table(
+        world.catalog, kl_slice_str(ns), kl_slice_str(name), what, 3000, &version, &world.err));
     if (ret_version) {
         *ret_version = version;
     }
@@ -119,13 +128,15 @@ static inline enum kl_rc alter(const char *ns, const char *name, const struct kl
 }
 
 static inline struct kl_alter alter_add(const char *name, struct kl_type type) {
-    return (struct kl_alter){.op = KL_ALTER_ADD, .add = col(name, type, 0), .missing = kl_val_null(type.id)};
+    return (struct kl_alter){
+        .op = KL_ALTER_ADD, .add = col(name, type, 0), .missing = kl_val_null(type.id)};
 }
 static inline struct kl_alter alter_drop(const char *name) {
     return (struct kl_alter){.op = KL_ALTER_DROP, .column = kl_slice_str(name)};
 }
 static inline struct kl_alter alter_rename(const char *from, const char *to) {
-    return (struct kl_alter){.op = KL_ALTER_RENAME, .column = kl_slice_str(from), .new_name = kl_slice_str(to)};
+    return (struct kl_alter){
+        .op = KL_ALTER_RENAME, .column = kl_slice_str(from), .new_name = kl_slice_str(to)};
 }
 
 /* A counted table out of the newest snapshot, NULL when there is none. */
@@ -139,6 +150,8 @@ static inline struct kl_table *get_table(const char *ns, const char *name) {
     return t;
 }
 
-static inline void assert_err(const char *text) { assert_string_equal(world.err.msg, text); }
+static inline void assert_err(const char *text) {
+    assert_string_equal(world.err.msg, text);
+}
 
 #endif

@@ -42,11 +42,15 @@ static void namespaces(void **state) {
     struct kl_arena arena = {0};
     uint32_t *ids;
     size_t n;
-    assert_int_equal(CHANGE(kl_cat_drop_namespace(world.catalog, KL_S("nope"), &arena, &ids, &n, &world.err)), KL_E_NOT_FOUND);
+    assert_int_equal(
+        CHANGE(kl_cat_drop_namespace(world.catalog, KL_S("nope"), &arena, &ids, &n, &world.err)),
+        KL_E_NOT_FOUND);
     assert_err("Not found: Namespace 'nope' not found");
     const char *kept[] = {"default", "dba", "system", "information_schema"};
     for (size_t i = 0; i < KL_LEN(kept); i++) {
-        assert_int_equal(CHANGE(kl_cat_drop_namespace(world.catalog, kl_slice_str(kept[i]), &arena, &ids, &n, &world.err)), KL_E_EXEC);
+        assert_int_equal(CHANGE(kl_cat_drop_namespace(
+                             world.catalog, kl_slice_str(kept[i]), &arena, &ids, &n, &world.err)),
+            KL_E_EXEC);
     }
     uint32_t a, b, other;
     assert_int_equal(make_table("app", "a", &a), KL_OK);
@@ -54,7 +58,9 @@ static void namespaces(void **state) {
     assert_int_equal(make_table("default", "c", &other), KL_OK);
     struct kl_cat *before = kl_catalog_acquire(world.catalog);
     assert_int_equal(kl_cat_namespace(before, KL_S("app"))->n_tables, 2);
-    assert_int_equal(CHANGE(kl_cat_drop_namespace(world.catalog, KL_S("app"), &arena, &ids, &n, &world.err)), KL_OK);
+    assert_int_equal(
+        CHANGE(kl_cat_drop_namespace(world.catalog, KL_S("app"), &arena, &ids, &n, &world.err)),
+        KL_OK);
     assert_int_equal(n, 2);
     assert_true((ids[0] == a && ids[1] == b) || (ids[0] == b && ids[1] == a));
     assert_null(get_table("app", "a"));
@@ -74,12 +80,24 @@ static void namespaces(void **state) {
 
 static void namespace_options(void **state) {
     assert_int_equal(make_ns("app"), KL_OK);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("{\"a\":1,\"b\":\"x\"}"), &world.err)), KL_OK);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("{\"b\":true}"), &world.err)), KL_OK);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("[1]"), &world.err)), KL_E_INVALID_SQL);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("{"), &world.err)), KL_E_INVALID_SQL);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_SLICE_NONE, &world.err)), KL_E_INVALID_SQL);
-    assert_int_equal(CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("no"), KL_S("{}"), &world.err)), KL_E_NOT_FOUND);
+    assert_int_equal(CHANGE(kl_cat_set_namespace_options(
+                         world.catalog, KL_S("app"), KL_S("{\"a\":1,\"b\":\"x\"}"), &world.err)),
+        KL_OK);
+    assert_int_equal(CHANGE(kl_cat_set_namespace_options(
+                         world.catalog, KL_S("app"), KL_S("{\"b\":true}"), &world.err)),
+        KL_OK);
+    assert_int_equal(
+        CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("[1]"), &world.err)),
+        KL_E_INVALID_SQL);
+    assert_int_equal(
+        CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_S("{"), &world.err)),
+        KL_E_INVALID_SQL);
+    assert_int_equal(
+        CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("app"), KL_SLICE_NONE, &world.err)),
+        KL_E_INVALID_SQL);
+    assert_int_equal(
+        CHANGE(kl_cat_set_namespace_options(world.catalog, KL_S("no"), KL_S("{}"), &world.err)),
+        KL_E_NOT_FOUND);
     assert_int_equal(make_table("app", "t", NULL), KL_OK);
     world_close();
     world_open();
@@ -99,13 +117,16 @@ static struct kl_table_def full_def(struct kl_column_def *cols) {
     cols[2] = col("c", (struct kl_type){.id = KL_T_DECIMAL, .precision = 10, .scale = 2}, 0);
     cols[2].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_decimal(-1234, 2)};
     cols[3] = col("d", (struct kl_type){.id = KL_T_EMBEDDING, .dim = 3}, 0);
-    cols[3].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_str(KL_T_EMBEDDING, kl_slice(vector, sizeof(vector)))};
+    cols[3].def = (struct kl_default){
+        KL_DEFAULT_LITERAL, kl_val_str(KL_T_EMBEDDING, kl_slice(vector, sizeof(vector)))};
     cols[4] = col("e", KL_TYPE(SMALLINT), 0);
-    cols[4].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_i64(-7)}; /* of another integer type */
+    cols[4].def =
+        (struct kl_default){KL_DEFAULT_LITERAL, kl_val_i64(-7)}; /* of another integer type */
     cols[5] = col("f", KL_TYPE(BOOLEAN), 0);
     cols[5].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_bool(true)};
     cols[6] = col("g", KL_TYPE(UUID), 0);
-    cols[6].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_str(KL_T_UUID, KL_S("0123456789abcdef"))};
+    cols[6].def =
+        (struct kl_default){KL_DEFAULT_LITERAL, kl_val_str(KL_T_UUID, KL_S("0123456789abcdef"))};
     cols[7] = col("h", KL_TYPE(TEXT), 0);
     cols[7].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_text(KL_S("it's"))};
     cols[8] = col("i", KL_TYPE(TIMESTAMP), 0);
@@ -115,7 +136,11 @@ static struct kl_table_def full_def(struct kl_column_def *cols) {
     cols[9].nullable = false;
     cols[10] = col("k", KL_TYPE(JSON), 0);
     cols[10].def = (struct kl_default){KL_DEFAULT_LITERAL, kl_val_null(KL_T_NULL)};
-    return (struct kl_table_def){.ns = KL_S("default"), .name = KL_S("wide"), .type = KL_TABLE_SHARED, .cols = cols, .n_cols = 11,
+    return (struct kl_table_def){.ns = KL_S("default"),
+        .name = KL_S("wide"),
+        .type = KL_TABLE_SHARED,
+        .cols = cols,
+        .n_cols = 11,
         .options = {.access = KL_ACCESS_PUBLIC, .flush_rows = 5, .flush_interval_s = 60}};
 }
 
@@ -176,7 +201,8 @@ static void create_refusals(void **state) {
         static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
         c[i] = col(names[i], KL_TYPE(INT), i + 1);
     }
-    struct kl_table_def def = {.ns = KL_S("default"), .name = KL_S("t"), .type = KL_TABLE_USER, .cols = c, .n_cols = 8};
+    struct kl_table_def def = {
+        .ns = KL_S("default"), .name = KL_S("t"), .type = KL_TABLE_USER, .cols = c, .n_cols = 8};
     struct kl_table_def d = def;
     d.ns = KL_S("system");
     assert_int_equal(make(d), KL_E_EXEC);
@@ -239,16 +265,22 @@ static void alter_refusals(void **state) {
         const char *text;
     } cases[] = {
         {alter_add("body", KL_TYPE(TEXT)), KL_E_EXISTS, "Column 'body' already exists"},
-        {alter_add("_x", KL_TYPE(TEXT)), KL_E_INVALID_SQL, "Cannot add column '_x': reserved system column name"},
-        {alter_add("select", KL_TYPE(TEXT)), KL_E_INVALID_SQL, "Name 'select' is a reserved SQL keyword and cannot be used"},
+        {alter_add("_x", KL_TYPE(TEXT)), KL_E_INVALID_SQL,
+            "Cannot add column '_x': reserved system column name"},
+        {alter_add("select", KL_TYPE(TEXT)), KL_E_INVALID_SQL,
+            "Name 'select' is a reserved SQL keyword and cannot be used"},
         {alter_drop("id"), KL_E_EXEC, "Column 'id' is a PRIMARY KEY and cannot be dropped"},
         {alter_drop("zz"), KL_E_NOT_FOUND, "Column 'zz' does not exist"},
-        {alter_drop("_seq"), KL_E_INVALID_SQL, "Cannot drop column '_seq': system column cannot be modified"},
+        {alter_drop("_seq"), KL_E_INVALID_SQL,
+            "Cannot drop column '_seq': system column cannot be modified"},
         {alter_rename("body", "id"), KL_E_EXISTS, "Column 'id' already exists"},
-        {alter_rename("body", "_seq"), KL_E_INVALID_SQL, "Column name '_seq' is reserved and cannot be used"},
-        {alter_rename("body", "group"), KL_E_INVALID_SQL, "Name 'group' is a reserved SQL keyword and cannot be used"},
+        {alter_rename("body", "_seq"), KL_E_INVALID_SQL,
+            "Column name '_seq' is reserved and cannot be used"},
+        {alter_rename("body", "group"), KL_E_INVALID_SQL,
+            "Name 'group' is a reserved SQL keyword and cannot be used"},
         {alter_rename("zz", "y"), KL_E_NOT_FOUND, "Column 'zz' does not exist"},
-        {{.op = KL_ALTER_ACCESS, .access = KL_ACCESS_PUBLIC}, KL_E_INVALID_SQL, "ACCESS LEVEL can only be set on SHARED tables"},
+        {{.op = KL_ALTER_ACCESS, .access = KL_ACCESS_PUBLIC}, KL_E_INVALID_SQL,
+            "ACCESS LEVEL can only be set on SHARED tables"},
     };
     for (size_t i = 0; i < KL_LEN(cases); i++) {
         assert_int_equal(alter("default", "t", &cases[i].what, &version), cases[i].rc);
@@ -292,13 +324,17 @@ static void access_level(void **state) {
 static void ids_are_never_used_twice(void **state) {
     uint32_t first, second, dropped;
     assert_int_equal(make_table("default", "t", &first), KL_OK);
-    assert_int_equal(CHANGE(kl_cat_drop_table(world.catalog, KL_S("default"), KL_S("t"), &dropped, &world.err)), KL_OK);
+    assert_int_equal(
+        CHANGE(kl_cat_drop_table(world.catalog, KL_S("default"), KL_S("t"), &dropped, &world.err)),
+        KL_OK);
     assert_int_equal(dropped, first);
     world_close();
     world_open();
     assert_int_equal(make_table("default", "t", &second), KL_OK);
     assert_int_not_equal(first, second);
-    assert_int_equal(CHANGE(kl_cat_drop_table(world.catalog, KL_S("default"), KL_S("zz"), &dropped, &world.err)), KL_E_NOT_FOUND);
+    assert_int_equal(
+        CHANGE(kl_cat_drop_table(world.catalog, KL_S("default"), KL_S("zz"), &dropped, &world.err)),
+        KL_E_NOT_FOUND);
     assert_err("Not found: Table 'zz' not found in namespace 'default'");
 }
 
@@ -306,10 +342,12 @@ static void ids_are_never_used_twice(void **state) {
 static void abort_leaves_nothing(void **state) {
     uint32_t id;
     struct kl_column_def cols[] = {col("id", KL_TYPE(BIGINT), 1)};
-    struct kl_table_def def = {.ns = KL_S("new"), .name = KL_S("t"), .type = KL_TABLE_USER, .cols = cols, .n_cols = 1};
+    struct kl_table_def def = {
+        .ns = KL_S("new"), .name = KL_S("t"), .type = KL_TABLE_USER, .cols = cols, .n_cols = 1};
     OK(kl_catalog_begin(world.catalog, world.batch, &world.err));
     OK(kl_cat_create_namespace(world.catalog, KL_S("new"), 1, &world.err));
-    OK(kl_cat_create_table(world.catalog, &def, 1, &id, &world.err)); /* sees the namespace of the same change */
+    OK(kl_cat_create_table(
+        world.catalog, &def, 1, &id, &world.err)); /* sees the namespace of the same change */
     kl_catalog_abort(world.catalog);
     kl_batch_clear(world.batch);
     struct kl_cat *cat = kl_catalog_acquire(world.catalog);
@@ -367,25 +405,28 @@ static void texts(void **state) {
     assert_int_equal(alter("default", "t", &add, NULL), KL_OK);
     struct kl_table *t = get_table("default", "t");
 #define COLUMN(id, name, type, nullable, pk, def)                                                  \
-    "{\"column_id\":" #id ",\"column_name\":\"" name "\",\"ordinal_position\":" #id ",\"data_type\":" type                         \
-    ",\"is_nullable\":" nullable ",\"is_primary_key\":" pk ",\"is_partition_key\":false,\"default_value\":" def                    \
-    ",\"column_comment\":null}"
+    "{\"column_id\":" #id ",\"column_name\":\"" name "\",\"ordinal_position\":" #id                \
+    ",\"data_type\":" type ",\"is_nullable\":" nullable ",\"is_primary_key\":" pk                  \
+    ",\"is_partition_key\":false,\"default_value\":" def ",\"column_comment\":null}"
 #define FIRST                                                                                      \
-    "[" COLUMN(1, "id", "\"BigInt\"", "false", "true", "{\"FunctionCall\":{\"name\":\"SNOWFLAKE_ID\",\"args\":[]}}") ","            \
-    COLUMN(2, "n", "\"BigInt\"", "true", "false", "{\"Literal\":42}") ","                                                            \
-    COLUMN(3, "s", "{\"Decimal\":{\"precision\":10,\"scale\":2}}", "true", "false", "\"None\"") ","                                  \
-    COLUMN(4, "_seq", "\"BigInt\"", "false", "false", "\"None\"") ","                                                                \
-    COLUMN(5, "_deleted", "\"Boolean\"", "false", "false", "{\"Literal\":false}")
+    "[" COLUMN(1, "id", "\"BigInt\"", "false", "true",                                             \
+        "{\"FunctionCall\":{\"name\":\"SNOWFLAKE_ID\",\"args\":[]}}") "," COLUMN(2, "n",           \
+        "\"BigInt\"", "true", "false", "{\"Literal\":42}") "," COLUMN(3, "s",                      \
+        "{\"Decimal\":{\"precision\":10,\"scale\":2}}", "true", "false", "\"None\"") "," COLUMN(4, \
+        "_seq", "\"BigInt\"", "false", "false", "\"None\"") "," COLUMN(5, "_deleted",              \
+        "\"Boolean\"", "false", "false", "{\"Literal\":false}")
     char *json = json_of(t, 0);
     assert_string_equal(json, FIRST "]");
     free(json);
     json = json_of(t, 1);
-    assert_string_equal(json, FIRST "," COLUMN(6, "x", "\"Text\"", "true", "false", "{\"Literal\":\"a\\\"b\"}") "]");
+    assert_string_equal(json,
+        FIRST "," COLUMN(6, "x", "\"Text\"", "true", "false", "{\"Literal\":\"a\\\"b\"}") "]");
     free(json);
     struct kl_buf b = {0};
     kl_table_options_json(t, &b);
     kl_buf_putc(&b, 0);
-    assert_string_equal(b.data, "{\"table_type\":\"SHARED\",\"storage_id\":\"local\",\"access_level\":\"private\",\"flush_policy\":null,"
+    assert_string_equal(b.data, "{\"table_type\":\"SHARED\",\"storage_id\":\"local\",\"access_"
+                                "level\":\"private\",\"flush_policy\":null,"
                                 "\"deleted_retention_hours\":168,\"compression\":\"zstd\"}");
     static const char *const expected[] = {"SNOWFLAKE_ID()", "42", "", "'a\"b'"};
     for (size_t i = 0; i < 4; i++) {
@@ -400,8 +441,8 @@ static void texts(void **state) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {CASE(boot), CASE(namespaces), CASE(namespace_options), CASE(create_round_trip),
-        CASE(create_refusals), CASE(alter_refusals), CASE(access_level), CASE(ids_are_never_used_twice), CASE(abort_leaves_nothing),
-        CASE(scopes), CASE(texts)};
+    const struct CMUnitTest tests[] = {CASE(boot), CASE(namespaces), CASE(namespace_options),
+        CASE(create_round_trip), CASE(create_refusals), CASE(alter_refusals), CASE(access_level),
+        CASE(ids_are_never_used_twice), CASE(abort_leaves_nothing), CASE(scopes), CASE(texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

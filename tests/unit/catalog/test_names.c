@@ -27,17 +27,21 @@ static void names(void **state) {
     check("table", "_x", "Name cannot start with underscore (reserved for system columns)");
     check("table", "1x", "Name cannot start with a number");
     check("table", "a b", "Name cannot contain spaces");
-    check("table", "a-b", "Name 'a-b' contains invalid characters (only alphanumeric and underscore allowed)");
-    check("table", "caf\xc3\xa9", "Name 'caf\xc3\xa9' contains invalid characters (only alphanumeric and underscore allowed)");
+    check("table", "a-b",
+        "Name 'a-b' contains invalid characters (only alphanumeric and underscore allowed)");
+    check("table", "caf\xc3\xa9",
+        "Name 'caf\xc3\xa9' contains invalid characters (only alphanumeric and underscore "
+        "allowed)");
     check("table", "select", "Name 'select' is a reserved SQL keyword and cannot be used");
     check("column", "_seq", "Column name '_seq' is reserved and cannot be used");
     check("column", "_other", "Name cannot start with underscore (reserved for system columns)");
-    const char *free_names[] = {"id", "user_id", "timestamp", "count", "hour", "version", "data", "user", "role", "title"};
+    const char *free_names[] = {
+        "id", "user_id", "timestamp", "count", "hour", "version", "data", "user", "role", "title"};
     for (size_t i = 0; i < KL_LEN(free_names); i++) {
         check("column", free_names[i], NULL);
     }
-    const char *taken[] = {"system", "sys", "root", "kalamdb", "kalam", "main", "default", "sql", "admin", "internal",
-        "information_schema", "pg_catalog", "datafusion"};
+    const char *taken[] = {"system", "sys", "root", "kalamdb", "kalam", "main", "default", "sql",
+        "admin", "internal", "information_schema", "pg_catalog", "datafusion"};
     for (size_t i = 0; i < KL_LEN(taken); i++) {
         char text[200];
         snprintf(text, sizeof(text), "Namespace '%s' is reserved and cannot be used", taken[i]);
@@ -56,6 +60,7 @@ static void system_namespaces(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(system_namespaces)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names), cmocka_unit_test(system_namespaces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* A random sequence of DDL against a model that is too simple to be wrong, with restarts and given-up changes. */
+/* A random sequence of DDL against a model that is too simple to be wrong, with restarts and
+ * given-up changes. */
 #include "helper.h"
 
 enum { NAMESPACES = 4, TABLES = 4, COLUMNS = 6, STEPS = 1500 };
@@ -59,7 +60,8 @@ static void drop_ns(int n) {
     struct kl_arena arena = {0};
     uint32_t *ids;
     size_t count;
-    enum kl_rc rc = CHANGE(kl_cat_drop_namespace(world.catalog, kl_slice_str(ns_names[n]), &arena, &ids, &count, &world.err));
+    enum kl_rc rc = CHANGE(kl_cat_drop_namespace(
+        world.catalog, kl_slice_str(ns_names[n]), &arena, &ids, &count, &world.err));
     assert_int_equal(rc, model[n].there ? KL_OK : KL_E_NOT_FOUND);
     memset(&model[n], 0, sizeof(model[n]));
     kl_arena_deinit(&arena);
@@ -69,7 +71,8 @@ static void create_table(int n, int i) {
     struct model_table *m = &model[n].tables[i];
     uint32_t id;
     struct kl_column_def cols[] = {col("id", KL_TYPE(BIGINT), 1)};
-    enum kl_rc rc = make_table_of((enum kl_table_type)(1 + rand() % 3), ns_names[n], table_names[i], cols, 1, &id);
+    enum kl_rc rc = make_table_of(
+        (enum kl_table_type)(1 + rand() % 3), ns_names[n], table_names[i], cols, 1, &id);
     assert_int_equal(rc, !model[n].there ? KL_E_NOT_FOUND : m->there ? KL_E_EXISTS : KL_OK);
     if (rc == KL_OK) {
         *m = (struct model_table){.there = true, .id = id, .version = 1};
@@ -79,7 +82,8 @@ static void create_table(int n, int i) {
 static void drop_table(int n, int i) {
     struct model_table *m = &model[n].tables[i];
     uint32_t id;
-    enum kl_rc rc = CHANGE(kl_cat_drop_table(world.catalog, kl_slice_str(ns_names[n]), kl_slice_str(table_names[i]), &id, &world.err));
+    enum kl_rc rc = CHANGE(kl_cat_drop_table(
+        world.catalog, kl_slice_str(ns_names[n]), kl_slice_str(table_names[i]), &id, &world.err));
     assert_int_equal(rc, m->there ? KL_OK : KL_E_NOT_FOUND);
     memset(m, 0, sizeof(*m));
 }
@@ -114,8 +118,10 @@ static void give_up(int n, int i) {
     uint32_t *ids;
     size_t count;
     OK(kl_catalog_begin(world.catalog, world.batch, &world.err));
-    (void)kl_cat_drop_table(world.catalog, kl_slice_str(ns_names[n]), kl_slice_str(table_names[i]), &id, NULL);
-    (void)kl_cat_drop_namespace(world.catalog, kl_slice_str(ns_names[(n + 1) % NAMESPACES]), &arena, &ids, &count, NULL);
+    (void)kl_cat_drop_table(
+        world.catalog, kl_slice_str(ns_names[n]), kl_slice_str(table_names[i]), &id, NULL);
+    (void)kl_cat_drop_namespace(
+        world.catalog, kl_slice_str(ns_names[(n + 1) % NAMESPACES]), &arena, &ids, &count, NULL);
     (void)kl_cat_create_namespace(world.catalog, kl_slice_str(ns_names[n]), 1, NULL);
     kl_catalog_abort(world.catalog);
     kl_batch_clear(world.batch);
@@ -151,6 +157,7 @@ static void random_ddl(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(random_ddl, world_setup, world_teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(random_ddl, world_setup, world_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,13 @@
-/* Readers take snapshots while a writer publishes: each sees one whole state, and versions never go back. */
+/* Readers take snapshots while a writer publishes: each sees one whole state, and versions never
+ * go back. */
 #include "helper.h"
 #include <pthread.h>
 
 enum { READERS = 4, CHANGES = 300 };
 static atomic_bool stop;
 
-/* Tables t0..tN are made in order, then column c is added to each: a snapshot that has tK has all before it. */
+/* Tables t0..tN are made in order, then column c is added to each: a snapshot that has tK has all
+ * before it. */
 static void check_snapshot(const struct kl_cat *cat) {
     const struct kl_namespace *ns = kl_cat_namespace(cat, KL_S("app"));
     if (!ns) {
@@ -76,6 +78,7 @@ static void concurrent(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(concurrent, world_setup, world_teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(concurrent, world_setup, world_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,14 +8,16 @@ struct stored {
     int64_t seq;
 };
 
-static void encode_row(const struct kl_table *t, const struct kl_val *vals, int64_t seq, struct stored *ret) {
+static void encode_row(
+    const struct kl_table *t, const struct kl_val *vals, int64_t seq, struct stored *ret) {
     struct kl_row_head head = {.schema_version = t->version, .seq = seq, .origin_seq = seq};
     memset(ret, 0, sizeof(*ret));
     ret->seq = seq;
     OK(kl_row_encode(t->layout, &head, vals, &ret->bytes, &world.err));
 }
 
-static void get(const struct kl_table *t, const struct stored *row, const char *name, struct kl_arena *arena, struct kl_val *ret) {
+static void get(const struct kl_table *t, const struct stored *row, const char *name,
+    struct kl_arena *arena, struct kl_val *ret) {
     struct kl_row_view view;
     assert_int_equal(kl_table_open_row(t, kl_buf_view(&row->bytes), row->seq, &view), KL_OK);
     int i = kl_table_col(t, kl_slice_str(name));
@@ -47,7 +49,10 @@ static void rename_keeps_add_defaults_drop_forgets(void **state) {
     world_open();
     struct kl_table *t4 = get_table("default", "t");
     assert_int_equal(t4->version, 4);
-    encode_row(t4, (struct kl_val[]){kl_val_i64(2), kl_val_text(KL_S("c")), kl_val_text(KL_S("b")), kl_val_int(KL_T_INT, 7)}, 200, &second);
+    encode_row(t4,
+        (struct kl_val[]){
+            kl_val_i64(2), kl_val_text(KL_S("c")), kl_val_text(KL_S("b")), kl_val_int(KL_T_INT, 7)},
+        200, &second);
     get(t4, &first, "content", &arena, &v);
     assert_text(&v, "hello");
     get(t4, &first, "body", &arena, &v);
@@ -92,7 +97,9 @@ static void check_rows(const struct kl_table *t, const struct model_row *rows, s
     struct kl_arena arena = {0};
     for (size_t r = 0; r < n_rows; r++) {
         struct kl_row_view view;
-        assert_int_equal(kl_table_open_row(t, kl_buf_view(&rows[r].stored.bytes), rows[r].stored.seq, &view), KL_OK);
+        assert_int_equal(
+            kl_table_open_row(t, kl_buf_view(&rows[r].stored.bytes), rows[r].stored.seq, &view),
+            KL_OK);
         for (size_t c = 0; c < t->n_cols; c++) {
             struct kl_val v;
             assert_int_equal(kl_table_get(t, &view, (unsigned)c, &arena, &v), KL_OK);
@@ -134,7 +141,9 @@ static void many_versions(void **state) {
         const char *some = t->cols[t->n_cols > 1 ? 1 + (size_t)rand() % (t->n_cols - 1) : 0].name;
         snprintf(other, sizeof(other), "%s", some);
         int dice = t->n_cols < 3 ? 0 : t->n_cols >= ROW_MAX ? 1 : rand() % 3;
-        struct kl_alter change = dice == 0 ? alter_add(name, KL_TYPE(BIGINT)) : dice == 1 ? alter_drop(other) : alter_rename(other, name);
+        struct kl_alter change = dice == 0   ? alter_add(name, KL_TYPE(BIGINT))
+                                 : dice == 1 ? alter_drop(other)
+                                             : alter_rename(other, name);
         change.missing = kl_val_i64(-(int64_t)t->next_column_id);
         kl_table_unref(t);
         uint32_t version;
@@ -164,8 +173,10 @@ static void column_limit(void **state) {
         snprintf(names[i], sizeof(names[i]), "c%d", i);
         cols[i] = col(names[i], KL_TYPE(TEXT), 0);
     }
-    assert_int_equal(make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS + 1, NULL), KL_E_INVALID_SQL);
-    assert_int_equal(make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS, NULL), KL_OK);
+    assert_int_equal(make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS + 1, NULL),
+        KL_E_INVALID_SQL);
+    assert_int_equal(
+        make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS, NULL), KL_OK);
     struct kl_alter more = alter_add("more", KL_TYPE(TEXT));
     assert_int_equal(alter("default", "t", &more, NULL), KL_E_EXEC);
     assert_err("A table may have at most 1024 columns");
@@ -176,15 +187,18 @@ static void record_limit(void **state) {
     static struct kl_column_def cols[KL_ROW_MAX_COLS - 1];
     static char names[KL_ROW_MAX_COLS][64];
     for (int i = 0; i < KL_ROW_MAX_COLS - 1; i++) {
-        snprintf(names[i], sizeof(names[i]), "a_rather_long_column_name_that_takes_its_space_%d", i);
+        snprintf(
+            names[i], sizeof(names[i]), "a_rather_long_column_name_that_takes_its_space_%d", i);
         cols[i] = col(names[i], KL_TYPE(TEXT), 0);
     }
-    assert_int_equal(make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS - 1, NULL), KL_OK);
+    assert_int_equal(
+        make_table_of(KL_TABLE_USER, "default", "t", cols, KL_ROW_MAX_COLS - 1, NULL), KL_OK);
     enum kl_rc rc = KL_OK;
     uint32_t version = 1, last = 1;
     for (int i = 0; rc == KL_OK && i < 2000; i++) {
         last = version;
-        struct kl_alter change = alter_rename(i % 2 ? "other" : names[0], i % 2 ? names[0] : "other");
+        struct kl_alter change =
+            alter_rename(i % 2 ? "other" : names[0], i % 2 ? names[0] : "other");
         rc = alter("default", "t", &change, &version);
     }
     assert_int_equal(rc, KL_E_TOO_LARGE);
@@ -199,7 +213,7 @@ static void record_limit(void **state) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {CASE(rename_keeps_add_defaults_drop_forgets), CASE(many_versions), CASE(column_limit),
-        CASE(record_limit)};
+    const struct CMUnitTest tests[] = {CASE(rename_keeps_add_defaults_drop_forgets),
+        CASE(many_versions), CASE(column_limit), CASE(record_limit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
