@@ -1,0 +1,508 @@
+/* Expressions. Each operator is printed in parentheses, so the tree's shape survives whatever DuckDB's precedence is. */
+#include "sql/duck_print_internal.h"
+
+bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n) {
+    return n && n->node_case == PG_QUERY__NODE__NODE_PARAM_REF && n->param_ref->number >= 1 &&
+           (size_t)n->param_ref->number <= p->n_params && p->param_types[n->param_ref->number - 1].id == KL_T_NULL;
+}
+
+enum kl_rc kl_dp__arg(struct kl_dp *p, PgQuery__Node *n) {
+    bool open = kl_dp__open_param(p, n);
+    kl_dp__puts(p, open ? "CAST(" : "");
+    KL_TRY(kl_dp__expr(p, n));
+    kl_dp__puts(p, open ? " AS VARCHAR)" : "");
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__list(struct kl_dp *p, PgQuery__Node **items, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(kl_dp__expr(p, items[i]));
+    }
+    return KL_OK;
+}
+
+/* ---- columns ---- */
+
+/* ns.table.column names a table of FROM that has no alias; DuckDB knows it by the table's name alone. */
+static bool is_namespace_of(const struct kl_dp *p, const char *ns, const char *table) {
+    for (const struct kl_dp_scope *s = p->scope; s; s = s->outer) {
+        for (const struct kl_dp_rel *r = s->rels; r; r = r->next) {
+            if (!r->aliased && r->table && strcmp(r->table->name, table) == 0 && strcmp(r->table->ns, ns) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum kl_rc column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
+    size_t first = 0;
+    if (c->n_fields >= 3) {
+        const char *ns = kl_dp__str(c->fields[0]), *table = kl_dp__str(c->fields[1]);
+        if (c->n_fields > 3 || !ns || !table || !is_namespace_of(p, ns, table)) {
+            return kl_fail_at(p->err, KL_E_EXEC, kl_dp__pos(c->location), "missing FROM-clause entry for table \"%s\"", table ? table : "");
+        }
+        first = 1;
+    }
+    for (size_t i = first; i < c->n_fields; i++) {
+        kl_dp__puts(p, i > first ? "." : "");
+        if (c->fields[i]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+            kl_dp__puts(p, "*");
+        } else {
+            kl_dp__ident(p, kl_dp__str(c->fields[i]));
+        }
+    }
+    return KL_OK;
+}
+
+/* ---- operators ---- */
+
+enum how { INFIX, DIVISION, PLUS, CALL, NEGATED_CALL, CALL_I, NEGATED_CALL_I, JSON_GET, JSON_TEXT, JSON_HAS };
+static const struct operator {
+    const char *name;
+    enum how how;
+    const char *print;
+} operators[] = {
+    {"=", INFIX, "="}, {"<>", INFIX, "<>"}, {"!=", INFIX, "<>"}, {"<", INFIX, "<"}, {"<=", INFIX, "<="}, {">", INFIX, ">"},
+    {">=", INFIX, ">="}, {"+", PLUS, "+"}, {"-", PLUS, "-"}, {"*", INFIX, "*"}, {"/", DIVISION, "/"}, {"%", DIVISION, "%"},
+    {"||", INFIX, "||"}, {"&", INFIX, "&"}, {"|", INFIX, "|"}, {"<<", INFIX, "<<"}, {">>", INFIX, ">>"}, {"^", CALL, "pow"},
+    {"#", CALL, "xor"}, {"~", CALL, "regexp_matches"}, {"!~", NEGATED_CALL, "regexp_matches"}, {"~*", CALL_I, "regexp_matches"},
+    {"!~*", NEGATED_CALL_I, "regexp_matches"}, {"->", JSON_GET, ""}, {"->>", JSON_TEXT, ""}, {"?", JSON_HAS, ""},
+};
+static const struct operator unary[] = {
+    {"-", INFIX, "-"}, {"+", INFIX, "+"}, {"~", INFIX, "~"}, {"@", CALL, "abs"}, {"|/", CALL, "sqrt"}, {"||/", CALL, "cbrt"},
+};
+
+/* The bare name of an operator; NULL when it is qualified with anything but pg_catalog. */
+static const char *operator_name(PgQuery__Node **name, size_t n) {
+    const char *schema = n == 2 ? kl_dp__str(name[0]) : "pg_catalog";
+    const char *op = n ? kl_dp__str(name[n - 1]) : NULL;
+    return n <= 2 && schema && strcmp(schema, "pg_catalog") == 0 ? op : NULL;
+}
+
+static enum kl_rc no_operator(struct kl_dp *p, const char *name, int32_t location) {
+    return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(location), "operator %s does not exist or is not supported", name ? name : "");
+}
+
+static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQuery__Node *r) {
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, l));
+    kl_buf_printf(p->out, " %s ", op);
+    KL_TRY(kl_dp__expr(p, r));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+/* Where DuckDB divides by zero it answers NULL. */
+static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
+    bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival && e->rexpr->a_const->ival->ival != 0;
+    if (constant) {
+        return binary(p, e->lexpr, op, e->rexpr);
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_buf_printf(p->out, " %s kl_nonzero(", op);
+    KL_TRY(kl_dp__expr(p, e->rexpr));
+    kl_dp__puts(p, "))");
+    return KL_OK;
+}
+
+/* A day count beside a DATE is an INTEGER for DuckDB; our integers are wider. */
+static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
+    bool l_date = kl_dp__infer(p, e->lexpr).id == KL_T_DATE, r_date = kl_dp__infer(p, e->rexpr).id == KL_T_DATE;
+    bool narrow_r = l_date && kl_type_is_integer(kl_dp__infer(p, e->rexpr).id);
+    bool narrow_l = r_date && kl_type_is_integer(kl_dp__infer(p, e->lexpr).id);
+    kl_dp__puts(p, narrow_l ? "(CAST(" : "(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_buf_printf(p->out, "%s %s %s", narrow_l ? " AS INTEGER)" : "", op, narrow_r ? "CAST(" : "");
+    KL_TRY(kl_dp__expr(p, e->rexpr));
+    kl_dp__puts(p, narrow_r ? " AS INTEGER))" : ")");
+    return KL_OK;
+}
+
+static enum kl_rc call2(struct kl_dp *p, PgQuery__AExpr *e, const struct operator *o) {
+    bool negated = o->how == NEGATED_CALL || o->how == NEGATED_CALL_I;
+    kl_buf_printf(p->out, "%s%s(", negated ? "(NOT " : "", o->print);
+    KL_TRY(kl_dp__arg(p, e->lexpr));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__arg(p, e->rexpr));
+    kl_dp__puts(p, o->how == CALL_I || o->how == NEGATED_CALL_I ? ", 'i')" : ")");
+    kl_dp__puts(p, negated ? ")" : "");
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__json(struct kl_dp *p, PgQuery__Node *n) {
+    bool open = kl_dp__open_param(p, n);
+    kl_dp__puts(p, open ? "CAST(CAST(" : "CAST(");
+    KL_TRY(kl_dp__expr(p, n));
+    kl_dp__puts(p, open ? " AS VARCHAR) AS JSON)" : " AS JSON)");
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n) {
+    if (kl_type_is_integer(kl_dp__infer(p, n).id)) {
+        return kl_dp__expr(p, n);
+    }
+    /* A pointer takes any key; a path would give $ and * a meaning. */
+    kl_dp__puts(p, "('/' || replace(replace(CAST(");
+    KL_TRY(kl_dp__expr(p, n));
+    kl_dp__puts(p, " AS VARCHAR), '~', '~0'), '/', '~1'))");
+    return KL_OK;
+}
+
+static enum kl_rc json(struct kl_dp *p, PgQuery__AExpr *e, enum how how) {
+    kl_dp__puts(p, how == JSON_GET ? "json_extract(" : how == JSON_TEXT ? "json_extract_string(" : "json_exists(");
+    KL_TRY(kl_dp__json(p, e->lexpr));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__json_key(p, e->rexpr));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc unary_op(struct kl_dp *p, PgQuery__AExpr *e, const char *name) {
+    for (size_t i = 0; name && i < KL_LEN(unary); i++) {
+        if (strcmp(unary[i].name, name) == 0) {
+            kl_buf_printf(p->out, unary[i].how == CALL ? "%s(" : "(%s ", unary[i].print);
+            KL_TRY(kl_dp__expr(p, e->rexpr));
+            kl_dp__puts(p, ")");
+            return KL_OK;
+        }
+    }
+    return no_operator(p, name, e->location);
+}
+
+static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
+    const char *name = operator_name(e->name, e->n_name);
+    if (!e->lexpr) {
+        return unary_op(p, e, name);
+    }
+    for (size_t i = 0; name && i < KL_LEN(operators); i++) {
+        const struct operator *o = &operators[i];
+        if (strcmp(o->name, name) != 0) {
+            continue;
+        }
+        switch (o->how) {
+        case INFIX: return binary(p, e->lexpr, o->print, e->rexpr);
+        case DIVISION: return division(p, e, o->print);
+        case PLUS: return plus(p, e, o->print);
+        case JSON_GET:
+        case JSON_TEXT:
+        case JSON_HAS: return json(p, e, o->how);
+        default: return call2(p, e, o);
+        }
+    }
+    return no_operator(p, name, e->location);
+}
+
+/* ---- the other forms of A_Expr ---- */
+
+static bool is_negated(const PgQuery__AExpr *e) {
+    const char *name = operator_name(e->name, e->n_name);
+    return name && (name[0] == '!' || strcmp(name, "<>") == 0);
+}
+
+/* PostgreSQL's default escape is the backslash, DuckDB has none. `a LIKE b ESCAPE c` arrives as a call of like_escape. */
+static enum kl_rc like(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
+    PgQuery__Node *pattern = e->rexpr, *escape = NULL;
+    if (pattern && pattern->node_case == PG_QUERY__NODE__NODE_FUNC_CALL && pattern->func_call->n_funcname == 2 &&
+        pattern->func_call->n_args == 2 && strcmp(kl_dp__str(pattern->func_call->funcname[1]), "like_escape") == 0) {
+        escape = pattern->func_call->args[1];
+        pattern = pattern->func_call->args[0];
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__arg(p, e->lexpr));
+    kl_buf_printf(p->out, is_negated(e) ? " NOT %s " : " %s ", word);
+    KL_TRY(kl_dp__arg(p, pattern));
+    const char *text = kl_dp__string_const(pattern);
+    if (escape) {
+        kl_dp__puts(p, " ESCAPE ");
+        KL_TRY(kl_dp__arg(p, escape));
+    } else if (!text || strchr(text, '\\')) {
+        kl_dp__puts(p, " ESCAPE '\\'");
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc in_list(struct kl_dp *p, PgQuery__AExpr *e) {
+    if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST) {
+        return kl_dp__refuse(p, e->location, "this IN");
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_dp__puts(p, is_negated(e) ? " NOT IN (" : " IN (");
+    KL_TRY(kl_dp__list(p, e->rexpr->list->items, e->rexpr->list->n_items));
+    kl_dp__puts(p, "))");
+    return KL_OK;
+}
+
+static enum kl_rc between_pair(struct kl_dp *p, PgQuery__Node *x, PgQuery__Node *lo, PgQuery__Node *hi) {
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, x));
+    kl_dp__puts(p, " BETWEEN ");
+    KL_TRY(kl_dp__expr(p, lo));
+    kl_dp__puts(p, " AND ");
+    KL_TRY(kl_dp__expr(p, hi));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc between(struct kl_dp *p, PgQuery__AExpr *e, bool negate, bool symmetric) {
+    if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST || e->rexpr->list->n_items != 2) {
+        return kl_dp__refuse(p, e->location, "this BETWEEN");
+    }
+    PgQuery__Node **bounds = e->rexpr->list->items;
+    kl_dp__puts(p, negate ? "(NOT (" : "((");
+    KL_TRY(between_pair(p, e->lexpr, bounds[0], bounds[1]));
+    if (symmetric) {
+        kl_dp__puts(p, " OR ");
+        KL_TRY(between_pair(p, e->lexpr, bounds[1], bounds[0]));
+    }
+    kl_dp__puts(p, "))");
+    return KL_OK;
+}
+
+static const char *comparison(PgQuery__Node **name, size_t n) {
+    static const char *const known[] = {"=", "<>", "<", "<=", ">", ">="};
+    const char *op_name = operator_name(name, n);
+    for (size_t i = 0; op_name && i < KL_LEN(known); i++) {
+        if (strcmp(op_name, known[i]) == 0) {
+            return known[i];
+        }
+    }
+    return NULL;
+}
+
+/* x = ANY (array): an array parameter or text takes the type of x. */
+static enum kl_rc any_array(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
+    const char *cmp = comparison(e->name, e->n_name);
+    if (!cmp) {
+        return no_operator(p, operator_name(e->name, e->n_name), e->location);
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_buf_printf(p->out, " %s %s(SELECT unnest(", cmp, word);
+    if (kl_dp__open_param(p, e->rexpr)) {
+        kl_dp__puts(p, "CAST(CAST(");
+        KL_TRY(kl_dp__expr(p, e->rexpr));
+        kl_dp__puts(p, " AS VARCHAR) AS ");
+        kl_duck_type_name(kl_dp__infer(p, e->lexpr), p->out);
+        kl_dp__puts(p, "[])");
+    } else {
+        KL_TRY(kl_dp__expr(p, e->rexpr));
+    }
+    kl_dp__puts(p, ")))");
+    return KL_OK;
+}
+
+static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
+    switch (e->kind) {
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP: return op(p, e);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY: return any_array(p, e, "ANY");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL: return any_array(p, e, "ALL");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT: return binary(p, e->lexpr, "IS DISTINCT FROM", e->rexpr);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT: return binary(p, e->lexpr, "IS NOT DISTINCT FROM", e->rexpr);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
+        kl_dp__puts(p, "nullif(");
+        KL_TRY(kl_dp__expr(p, e->lexpr));
+        kl_dp__puts(p, ", ");
+        KL_TRY(kl_dp__expr(p, e->rexpr));
+        kl_dp__puts(p, ")");
+        return KL_OK;
+    case PG_QUERY__A__EXPR__KIND__AEXPR_IN: return in_list(p, e);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE: return like(p, e, "LIKE");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE: return like(p, e, "ILIKE");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN: return between(p, e, false, false);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN: return between(p, e, true, false);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM: return between(p, e, false, true);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM: return between(p, e, true, true);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: return kl_dp__refuse(p, e->location, "SIMILAR TO");
+    default: return kl_dp__refuse(p, e->location, "this expression");
+    }
+}
+
+/* ---- the rest ---- */
+
+static enum kl_rc bool_expr(struct kl_dp *p, PgQuery__BoolExpr *b) {
+    bool negation = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR;
+    const char *word = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR ? " AND " : " OR ";
+    kl_dp__puts(p, negation ? "(NOT " : "(");
+    for (size_t i = 0; i < b->n_args; i++) {
+        kl_dp__puts(p, i ? word : "");
+        KL_TRY(kl_dp__expr(p, b->args[i]));
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc suffix(struct kl_dp *p, PgQuery__Node *arg, const char *text) {
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, arg));
+    kl_buf_printf(p->out, " %s)", text);
+    return KL_OK;
+}
+
+static enum kl_rc boolean_test(struct kl_dp *p, PgQuery__BooleanTest *t) {
+    switch (t->booltesttype) {
+    case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE: return suffix(p, t->arg, "IS NOT DISTINCT FROM TRUE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE: return suffix(p, t->arg, "IS DISTINCT FROM TRUE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_FALSE: return suffix(p, t->arg, "IS NOT DISTINCT FROM FALSE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE: return suffix(p, t->arg, "IS DISTINCT FROM FALSE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN: return suffix(p, t->arg, "IS NULL");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_UNKNOWN: return suffix(p, t->arg, "IS NOT NULL");
+    default: return kl_dp__refuse(p, t->location, "this test");
+    }
+}
+
+static enum kl_rc case_expr(struct kl_dp *p, PgQuery__CaseExpr *c) {
+    kl_dp__puts(p, "CASE");
+    if (c->arg) {
+        kl_dp__puts(p, " ");
+        KL_TRY(kl_dp__expr(p, c->arg));
+    }
+    for (size_t i = 0; i < c->n_args; i++) {
+        PgQuery__CaseWhen *w = c->args[i]->case_when;
+        kl_dp__puts(p, " WHEN ");
+        KL_TRY(kl_dp__expr(p, w->expr));
+        kl_dp__puts(p, " THEN ");
+        KL_TRY(kl_dp__expr(p, w->result));
+    }
+    if (c->defresult) {
+        kl_dp__puts(p, " ELSE ");
+        KL_TRY(kl_dp__expr(p, c->defresult));
+    }
+    kl_dp__puts(p, " END");
+    return KL_OK;
+}
+
+static enum kl_rc wrapped_list(struct kl_dp *p, const char *open, PgQuery__Node **items, size_t n, const char *close) {
+    kl_dp__puts(p, open);
+    KL_TRY(kl_dp__list(p, items, n));
+    kl_dp__puts(p, close);
+    return KL_OK;
+}
+
+static enum kl_rc quantified(struct kl_dp *p, PgQuery__SubLink *s, bool all) {
+    const char *cmp = s->n_oper_name ? comparison(s->oper_name, s->n_oper_name) : "=";
+    if (!cmp) {
+        return no_operator(p, operator_name(s->oper_name, s->n_oper_name), s->location);
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, s->testexpr));
+    if (s->n_oper_name == 0 && !all) {
+        kl_dp__puts(p, " IN ");
+    } else {
+        kl_buf_printf(p->out, " %s %s", cmp, all ? "ALL" : "ANY");
+    }
+    KL_TRY(kl_dp__subquery(p, s->subselect));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
+    switch (s->sub_link_type) {
+    case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: kl_dp__puts(p, "EXISTS"); return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK: return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: kl_dp__puts(p, "ARRAY"); return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK: return quantified(p, s, false);
+    case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK: return quantified(p, s, true);
+    default: return kl_dp__refuse(p, s->location, "this subquery");
+    }
+}
+
+static enum kl_rc value_function(struct kl_dp *p, PgQuery__SQLValueFunction *f) {
+    switch (f->op) {
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N: kl_dp__puts(p, "kl_now()"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: kl_dp__puts(p, "CAST(kl_now() AS DATE)"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME_N:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME_N: kl_dp__puts(p, "CAST(kl_now() AS TIME)"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N: kl_dp__puts(p, "CAST(kl_now() AS TIMESTAMP)"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE: kl_dp__puts(p, "kl_current_role()"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER:
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: kl_dp__puts(p, "kl_current_user()"); return KL_OK;
+    /* Plans are cached per default namespace, so that one may stand in the text. */
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA: kl_dp__string(p, p->ctx->session->ns); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG: kl_dp__puts(p, "'kalam'"); return KL_OK;
+    default: return kl_dp__refuse(p, f->location, "this value function");
+    }
+}
+
+static enum kl_rc indirection(struct kl_dp *p, PgQuery__AIndirection *a) {
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, a->arg));
+    kl_dp__puts(p, ")");
+    for (size_t i = 0; i < a->n_indirection; i++) {
+        PgQuery__Node *n = a->indirection[i];
+        if (n->node_case == PG_QUERY__NODE__NODE_STRING) {
+            kl_dp__puts(p, ".");
+            kl_dp__ident(p, n->string->sval);
+            continue;
+        }
+        if (n->node_case != PG_QUERY__NODE__NODE_A_INDICES) {
+            return kl_dp__refuse(p, -1, "this subscript");
+        }
+        kl_dp__puts(p, "[");
+        if (n->a_indices->lidx) {
+            KL_TRY(kl_dp__expr(p, n->a_indices->lidx));
+        }
+        kl_dp__puts(p, n->a_indices->is_slice ? ":" : "");
+        if (n->a_indices->uidx) {
+            KL_TRY(kl_dp__expr(p, n->a_indices->uidx));
+        }
+        kl_dp__puts(p, "]");
+    }
+    return KL_OK;
+}
+
+static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_A_CONST: return kl_dp__const(p, n->a_const);
+    case PG_QUERY__NODE__NODE_PARAM_REF: return kl_dp__param(p, n->param_ref);
+    case PG_QUERY__NODE__NODE_COLUMN_REF: return column_ref(p, n->column_ref);
+    case PG_QUERY__NODE__NODE_A_EXPR: return a_expr(p, n->a_expr);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR: return bool_expr(p, n->bool_expr);
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return suffix(p, n->null_test->arg,
+            n->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? "IS NULL" : "IS NOT NULL");
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return boolean_test(p, n->boolean_test);
+    case PG_QUERY__NODE__NODE_FUNC_CALL: return kl_dp__func(p, n->func_call);
+    case PG_QUERY__NODE__NODE_TYPE_CAST: return kl_dp__cast(p, n->type_cast);
+    case PG_QUERY__NODE__NODE_CASE_EXPR: return case_expr(p, n->case_expr);
+    case PG_QUERY__NODE__NODE_SUB_LINK: return sub_link(p, n->sub_link);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")");
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return wrapped_list(p, n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest(" : "least(",
+            n->min_max_expr->args, n->min_max_expr->n_args, ")");
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: return wrapped_list(p, "[", n->a_array_expr->elements, n->a_array_expr->n_elements, "]");
+    case PG_QUERY__NODE__NODE_ROW_EXPR: return wrapped_list(p, "row(", n->row_expr->args, n->row_expr->n_args, ")");
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return value_function(p, n->sqlvalue_function);
+    case PG_QUERY__NODE__NODE_A_INDIRECTION: return indirection(p, n->a_indirection);
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return wrapped_list(p, "grouping(", n->grouping_func->args, n->grouping_func->n_args, ")");
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return kl_dp__refuse(p, n->collate_clause->location, "COLLATE");
+    case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: return kl_dp__refuse(p, n->named_arg_expr->location, "a named argument");
+    case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return kl_dp__refuse(p, -1, "DEFAULT in this place");
+    case PG_QUERY__NODE__NODE_XML_EXPR:
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE: return kl_dp__refuse(p, kl_dp__location(n), "XML");
+    default: return kl_dp__refuse(p, kl_dp__location(n), "this expression");
+    }
+}
+
+enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n) {
+    if (!n) {
+        return kl_dp__refuse(p, -1, "an empty expression");
+    }
+    KL_TRY(kl_dp__enter(p, kl_dp__location(n)));
+    if (p->out->failed) {
+        return kl_dp__nomem(p);
+    }
+    KL_TRY(expr_at_depth(p, n));
+    p->depth--;
+    return KL_OK;
+}

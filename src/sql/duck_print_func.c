@@ -1,0 +1,339 @@
+/* Function calls: the allow-list of duck_functions.def and how each is printed. What is not in the list never reaches DuckDB, under
+ * whatever spelling: a name is looked up as PostgreSQL's parser gives it (folded, or exactly as quoted), and no schema but
+ * pg_catalog is accepted before it. */
+#include "sql/duck_print_internal.h"
+
+enum kind { F_SCALAR, F_SETOF, F_AGGREGATE, F_WINDOW, F_SPECIAL };
+struct function {
+    const char *name;
+    enum kind kind;
+    int min, max;
+    const char *print;
+    enum kl_rc (*special)(struct kl_dp *p, PgQuery__FuncCall *f, const char *name);
+};
+
+#define SCALAR(name, min, max, print)
+#define SETOF(name, min, max, print)
+#define AGGREGATE(name, min, max, print)
+#define WINDOW(name, min, max, print)
+#define SPECIAL(name, fn) static enum kl_rc special_##fn(struct kl_dp *p, PgQuery__FuncCall *f, const char *name_);
+#include "sql/duck_functions.def"
+#undef SCALAR
+#undef SETOF
+#undef AGGREGATE
+#undef WINDOW
+#undef SPECIAL
+
+static const struct function functions[] = {
+#define SCALAR(name, min, max, print) {#name, F_SCALAR, min, max, print, NULL},
+#define SETOF(name, min, max, print) {#name, F_SETOF, min, max, print, NULL},
+#define AGGREGATE(name, min, max, print) {#name, F_AGGREGATE, min, max, #print, NULL},
+#define WINDOW(name, min, max, print) {#name, F_WINDOW, min, max, #print, NULL},
+#define SPECIAL(name, fn) {#name, F_SPECIAL, 0, -1, NULL, special_##fn},
+#include "sql/duck_functions.def"
+};
+
+static bool same_name(const struct function *f, const char *name, size_t n_args) {
+    return strcmp(f->name, name) == 0 && (int)n_args >= f->min && (f->max < 0 || (int)n_args <= f->max);
+}
+
+static enum kl_rc unknown(struct kl_dp *p, PgQuery__FuncCall *f) {
+    struct kl_buf name;
+    kl_buf_init(&name, 1024);
+    for (size_t i = 0; i < f->n_funcname; i++) {
+        kl_buf_puts(&name, i ? "." : "");
+        kl_buf_puts(&name, kl_dp__str(f->funcname[i]));
+    }
+    kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location), "function %.*s(%s) with %zu arguments does not exist or is not allowed",
+        KL_FMT(kl_buf_view(&name)), f->agg_star ? "*" : f->n_args ? "..." : "", f->n_args);
+    kl_buf_deinit(&name);
+    return KL_E_UNSUPPORTED;
+}
+
+static enum kl_rc find(struct kl_dp *p, PgQuery__FuncCall *f, const struct function **ret) {
+    const char *schema = f->n_funcname == 2 ? kl_dp__str(f->funcname[0]) : "pg_catalog";
+    const char *name = f->n_funcname ? kl_dp__str(f->funcname[f->n_funcname - 1]) : NULL;
+    if (f->n_funcname > 2 || !name || !schema || strcmp(schema, "pg_catalog") != 0) {
+        return unknown(p, f);
+    }
+    if (f->func_variadic) {
+        return kl_dp__refuse(p, f->location, "VARIADIC");
+    }
+    for (size_t i = 0; i < KL_LEN(functions); i++) {
+        if (same_name(&functions[i], name, f->n_args)) {
+            *ret = &functions[i];
+            return KL_OK;
+        }
+    }
+    return unknown(p, f);
+}
+
+/* ---- plain calls ---- */
+
+static enum kl_rc args(struct kl_dp *p, PgQuery__FuncCall *f) {
+    for (size_t i = 0; i < f->n_args; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(kl_dp__arg(p, f->args[i]));
+    }
+    return KL_OK;
+}
+
+static enum kl_rc expand(struct kl_dp *p, PgQuery__FuncCall *f, const char *template) {
+    for (const char *t = template; *t; t++) {
+        bool digit = (t[0] == '$' || t[0] == '#') && t[1] >= '1' && t[1] <= '9';
+        if (digit) {
+            PgQuery__Node *arg = f->args[t[1] - '1'];
+            KL_TRY(t[0] == '$' ? kl_dp__arg(p, arg) : kl_dp__expr(p, arg));
+            t++;
+        } else if (t[0] == '$' && t[1] == '*') {
+            KL_TRY(args(p, f));
+            t++;
+        } else {
+            kl_buf_putc(p->out, *t);
+        }
+    }
+    return KL_OK;
+}
+
+static bool has_aggregate_parts(const PgQuery__FuncCall *f) {
+    return f->n_agg_order || f->agg_filter || f->over || f->agg_within_group || f->agg_star || f->agg_distinct;
+}
+
+static enum kl_rc check_plain(struct kl_dp *p, const PgQuery__FuncCall *f) {
+    return has_aggregate_parts(f) ? kl_dp__refuse(p, f->location, "DISTINCT, ORDER BY, FILTER or OVER with this function") : KL_OK;
+}
+
+/* ---- aggregates and windows ---- */
+
+static enum kl_rc over(struct kl_dp *p, PgQuery__WindowDef *w) {
+    kl_dp__puts(p, " OVER ");
+    if (w->name && *w->name) {
+        kl_dp__ident(p, w->name);
+        return KL_OK;
+    }
+    return kl_dp__window(p, w);
+}
+
+static enum kl_rc aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    kl_buf_printf(p->out, "%s(", name);
+    if (f->agg_star) {
+        kl_dp__puts(p, "*");
+    } else {
+        kl_dp__puts(p, f->agg_distinct ? "DISTINCT " : "");
+        KL_TRY(args(p, f));
+    }
+    if (f->agg_within_group) {
+        kl_dp__puts(p, ") WITHIN GROUP (");
+    }
+    KL_TRY(kl_dp__order_by(p, f->agg_order, f->n_agg_order));
+    kl_dp__puts(p, ")");
+    if (f->agg_filter) {
+        kl_dp__puts(p, " FILTER (WHERE ");
+        KL_TRY(kl_dp__expr(p, f->agg_filter));
+        kl_dp__puts(p, ")");
+    }
+    return f->over ? over(p, f->over) : KL_OK;
+}
+
+static enum kl_rc check_aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const struct function *fn) {
+    bool ordered_set = strncmp(fn->name, "percentile_", 11) == 0 || strcmp(fn->name, "mode") == 0;
+    if (f->agg_star && strcmp(fn->name, "count") != 0) {
+        return unknown(p, f);
+    }
+    if (!f->agg_star && f->n_args == 0 && strcmp(fn->name, "count") == 0) {
+        return unknown(p, f);
+    }
+    if (ordered_set != (bool)f->agg_within_group) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location), ordered_set ? "%s needs WITHIN GROUP" : "%s has no WITHIN GROUP",
+            fn->name);
+    }
+    if (fn->kind == F_WINDOW && !f->over) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location), "window function %s requires an OVER clause", fn->name);
+    }
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
+    const struct function *fn = NULL;
+    KL_TRY(find(p, f, &fn));
+    switch (fn->kind) {
+    case F_SPECIAL: return fn->special(p, f, fn->name);
+    case F_SCALAR: KL_TRY(check_plain(p, f)); return expand(p, f, fn->print);
+    case F_SETOF:
+        KL_TRY(check_plain(p, f));
+        kl_dp__puts(p, "unnest(");
+        KL_TRY(expand(p, f, fn->print));
+        kl_dp__puts(p, ")");
+        return KL_OK;
+    default: KL_TRY(check_aggregate(p, f, fn)); return aggregate(p, f, fn->print);
+    }
+}
+
+enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char **ret_name) {
+    const struct function *fn = NULL;
+    KL_TRY(find(p, f, &fn));
+    *ret_name = fn->name;
+    bool series = fn->kind == F_SPECIAL && fn->special == special_generate_series;
+    if (fn->kind != F_SETOF && !series) {
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location), "function %s(...) in FROM does not exist or is not allowed",
+            fn->name);
+    }
+    /* LATERAL is allowed before any function and implied. */
+    kl_dp__puts(p, "LATERAL (SELECT ");
+    KL_TRY(kl_dp__func(p, f));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+/* ---- functions with a shape of their own ---- */
+
+static enum kl_rc want_args(struct kl_dp *p, PgQuery__FuncCall *f, size_t min, size_t max) {
+    KL_TRY(check_plain(p, f));
+    return f->n_args < min || f->n_args > max ? unknown(p, f) : KL_OK;
+}
+
+/* PostgreSQL sums integers into bigint and bigint into numeric; DuckDB both into its 128-bit integer. */
+static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    uint8_t id = kl_dp__infer(p, f->args[0]).id;
+    bool narrow = id == KL_T_INT || id == KL_T_SMALLINT;
+    kl_dp__puts(p, narrow ? "CAST(" : "");
+    KL_TRY(aggregate(p, f, "sum"));
+    kl_dp__puts(p, narrow ? " AS BIGINT)" : "");
+    return KL_OK;
+}
+
+static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 2));
+    if (f->n_args == 1) {
+        return expand(p, f, "round($1)");
+    }
+    /* The digits must be a bare number: the scale of the result depends on them. */
+    if (kl_dp__is_integer_const(f->args[1])) {
+        kl_dp__puts(p, "round(");
+        KL_TRY(kl_dp__arg(p, f->args[0]));
+        kl_buf_printf(p->out, ", %d)", f->args[1]->a_const->ival ? f->args[1]->a_const->ival->ival : 0);
+        return KL_OK;
+    }
+    return expand(p, f, "round($1, CAST(#2 AS INTEGER))");
+}
+
+static enum kl_rc special_octet_length(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 1));
+    return expand(p, f, kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "octet_length($1)" : "strlen($1)");
+}
+
+/* Positions before 1 exist in PostgreSQL and are empty; DuckDB counts them from the end. */
+static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 3));
+    if (kl_dp__string_const(f->args[1]) || kl_dp__open_param(p, f->args[1])) {
+        return kl_dp__refuse(p, f->location, "substring with a pattern");
+    }
+    kl_dp__puts(p, "substring(");
+    KL_TRY(expand(p, f, "$1, CASE WHEN #2 < 1 THEN 1 ELSE #2 END"));
+    if (f->n_args == 3) {
+        KL_TRY(expand(p, f, ", CASE WHEN #2 >= 1 THEN #3 WHEN #3 + #2 > 1 THEN #3 + #2 - 1 ELSE 0 END"));
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    bool date = kl_dp__infer(p, f->args[1]).id == KL_T_DATE;
+    return expand(p, f, date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))" : "date_trunc($1, $2)");
+}
+
+static enum kl_rc special_extract(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    static const char *const fields[] = {"year", "month", "day", "hour", "minute", "epoch", "dow", "isodow", "doy", "week", "quarter",
+        "isoyear", "century", "decade", "millennium", "microseconds"};
+    KL_TRY(want_args(p, f, 2, 2));
+    const char *field = kl_dp__string_const(f->args[0]);
+    /* DuckDB's seconds have no fraction. */
+    if (field && (strcmp(field, "second") == 0 || strcmp(field, "milliseconds") == 0)) {
+        return expand(p, f, field[0] == 's' ? "(date_part('microseconds', $2) / 1000000.0)" : "(date_part('microseconds', $2) / 1000.0)");
+    }
+    for (size_t i = 0; field && i < KL_LEN(fields); i++) {
+        if (strcmp(field, fields[i]) == 0) {
+            return expand(p, f, "date_part($1, $2)");
+        }
+    }
+    return kl_dp__refuse(p, f->location, "this field of EXTRACT");
+}
+
+static enum kl_rc special_generate_series(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 3));
+    return expand(p, f, "unnest(generate_series($*))");
+}
+
+/* The value below the keys: json_extract(json_extract(j, k1), k2). */
+static enum kl_rc json_below(struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *last) {
+    for (size_t i = n_keys; i > 0; i--) {
+        kl_buf_printf(p->out, "%s(", i == n_keys ? last : "json_extract");
+    }
+    KL_TRY(kl_dp__json(p, f->args[0]));
+    for (size_t i = 1; i <= n_keys; i++) {
+        kl_dp__puts(p, ", ");
+        KL_TRY(kl_dp__json_key(p, f->args[i]));
+        kl_dp__puts(p, ")");
+    }
+    return KL_OK;
+}
+
+/* A template over the value: @ is the value, % its text. */
+static enum kl_rc json_wrap(struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *template) {
+    for (const char *t = template; *t; t++) {
+        if (*t == '@') {
+            KL_TRY(json_below(p, f, n_keys, "json_extract"));
+        } else if (*t == '%') {
+            if (n_keys) {
+                KL_TRY(json_below(p, f, n_keys, "json_extract_string"));
+            } else {
+                kl_dp__puts(p, "json_extract_string(");
+                KL_TRY(json_below(p, f, 0, NULL));
+                kl_dp__puts(p, ", '$')");
+            }
+        } else {
+            kl_buf_putc(p->out, *t);
+        }
+    }
+    return KL_OK;
+}
+
+static enum kl_rc special_json_get(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    static const struct {
+        const char *name;
+        size_t min_keys, max_keys;
+        const char *template;
+    } forms[] = {
+        {"json_get", 1, 32, "@"},
+        {"json_get_json", 1, 32, "@"},
+        {"json_extract_path", 1, 32, "@"},
+        {"json_as_text", 1, 32, "%"},
+        {"json_extract_path_text", 1, 32, "%"},
+        {"json_get_str", 1, 32, "(CASE WHEN json_type(@) = 'VARCHAR' THEN % END)"},
+        {"json_get_int", 1, 32, "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT') THEN TRY_CAST(% AS BIGINT) END)"},
+        {"json_get_float", 1, 32, "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST(% AS DOUBLE) END)"},
+        {"json_get_bool", 1, 32, "(CASE WHEN json_type(@) = 'BOOLEAN' THEN TRY_CAST(% AS BOOLEAN) END)"},
+        {"json_length", 0, 32, "(CASE json_type(@) WHEN 'ARRAY' THEN CAST(json_array_length(@) AS BIGINT) WHEN 'OBJECT' THEN len(json_keys(@)) END)"},
+        {"json_array_length", 0, 0, "CAST(json_array_length(@) AS BIGINT)"},
+        {"json_object_keys", 0, 32, "(CASE WHEN json_type(@) = 'OBJECT' THEN json_keys(@) END)"},
+        {"json_contains", 1, 32, "(@ IS NOT NULL)"},
+        {"json_typeof", 0, 0, "(CASE json_type(@) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' "
+            "THEN 'boolean' WHEN 'NULL' THEN 'null' WHEN NULL THEN NULL ELSE CASE WHEN @ IS NOT NULL THEN 'number' END END)"},
+    };
+    KL_TRY(check_plain(p, f));
+    const char *plain = strncmp(name, "jsonb_", 6) == 0 ? name + 6 : name + 5;
+    for (size_t i = 0; i < KL_LEN(forms); i++) {
+        if (strcmp(forms[i].name + 5, plain) == 0) {
+            size_t n_keys = f->n_args - 1;
+            if (f->n_args == 0 || n_keys < forms[i].min_keys || n_keys > forms[i].max_keys) {
+                return unknown(p, f);
+            }
+            return json_wrap(p, f, n_keys, forms[i].template);
+        }
+    }
+    return unknown(p, f);
+}

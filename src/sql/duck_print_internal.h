@@ -1,0 +1,99 @@
+/* Shared by the duck_print*.c files. The printer walks the tree once, recursively and with a depth limit, and appends text to
+ * `out`; every function returns at the first error. Identifiers are always quoted, strings always escaped, operators always in
+ * parentheses, so that no name or value can change how the text is read. */
+#ifndef KL_SQL_DUCK_PRINT_INTERNAL_H
+#define KL_SQL_DUCK_PRINT_INTERNAL_H
+
+#include "duck/duck.h"
+#include "sql/duck_print.h"
+
+#define KL_DP_MAX_DEPTH 512
+#define KL_DP_MAX_TEXT ((size_t)4 << 20)
+
+/* A common table expression in scope: printed under a name of our own, because DuckDB compares names without case. */
+struct kl_dp_cte {
+    struct kl_dp_cte *next;
+    const char *name;
+    unsigned number;
+};
+/* A relation of the FROM clause in scope; table NULL: not a table, its columns have types unknown here. */
+struct kl_dp_rel {
+    struct kl_dp_rel *next;
+    const char *alias;
+    bool aliased; /* hides the table's own name */
+    bool renamed; /* with a column list */
+    struct kl_table *table;
+};
+struct kl_dp_scope {
+    struct kl_dp_scope *outer;
+    struct kl_dp_rel *rels;
+};
+
+struct kl_dp {
+    const struct kl_sql_ctx *ctx;
+    const struct kl_type *param_types;
+    size_t n_params;
+    struct kl_arena *arena;
+    struct kl_err *err;
+    struct kl_buf *out;
+    unsigned depth;
+    struct kl_dp_cte *ctes; /* innermost first */
+    unsigned n_ctes;
+    struct kl_dp_scope *scope;
+    struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
+    size_t n_scans;
+};
+
+static inline void kl_dp__puts(struct kl_dp *p, const char *s) { kl_buf_puts(p->out, s); }
+static inline int kl_dp__pos(int32_t location) { return location >= 0 ? location + 1 : 0; }
+/* A refusal: KL_E_UNSUPPORTED "<what> is not supported". */
+enum kl_rc kl_dp__refuse(struct kl_dp *p, int32_t location, const char *what);
+enum kl_rc kl_dp__nomem(struct kl_dp *p);
+enum kl_rc kl_dp__enter(struct kl_dp *p, int32_t location); /* depth; the caller decrements */
+
+/* ---- duck_print.c ---- */
+enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s);
+/* A node that must be a SELECT, in parentheses. */
+enum kl_rc kl_dp__subquery(struct kl_dp *p, PgQuery__Node *n);
+enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n);
+enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in parentheses */
+
+/* ---- duck_print_from.c ---- */
+enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
+
+/* ---- duck_print_expr.c ---- */
+enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n);
+enum kl_rc kl_dp__list(struct kl_dp *p, PgQuery__Node **items, size_t n); /* separated by commas */
+/* As an argument of a function: a text whose type is open is TEXT there. */
+enum kl_rc kl_dp__arg(struct kl_dp *p, PgQuery__Node *n);
+bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n);
+/* The first or only child of a JSON operator. */
+enum kl_rc kl_dp__json(struct kl_dp *p, PgQuery__Node *n);
+/* The path to one key or index of a JSON value. */
+enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n);
+
+/* ---- duck_print_const.c ---- */
+void kl_dp__ident(struct kl_dp *p, const char *name);
+void kl_dp__string(struct kl_dp *p, struct kl_slice s);
+enum kl_rc kl_dp__const(struct kl_dp *p, PgQuery__AConst *c);
+enum kl_rc kl_dp__param(struct kl_dp *p, PgQuery__ParamRef *r);
+enum kl_rc kl_dp__cast(struct kl_dp *p, PgQuery__TypeCast *c);
+/* The element type; ret_array: it was an array of it. INTERVAL too. */
+enum kl_rc kl_dp__type(struct kl_dp *p, PgQuery__TypeName *t, struct kl_type *ret, bool *ret_array);
+
+/* ---- duck_print_func.c ---- */
+enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f);
+/* A set-returning function in FROM, without its alias. ret_name: the column it makes. */
+enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char **ret_name);
+
+/* ---- duck_print_infer.c: what is known about types and names without binding ---- */
+/* KL_T_NULL when it is not obvious. */
+struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n);
+/* The name that PostgreSQL gives to a result column. */
+const char *kl_dp__column_name(const PgQuery__Node *n);
+int32_t kl_dp__location(const PgQuery__Node *n); /* -1 when the node has none */
+const char *kl_dp__str(const PgQuery__Node *n);  /* of a String node, else NULL */
+bool kl_dp__is_integer_const(const PgQuery__Node *n);
+const char *kl_dp__string_const(const PgQuery__Node *n); /* NULL when it is none */
+
+#endif
