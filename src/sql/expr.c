@@ -204,7 +204,9 @@ const char *kl_expr__op_text(unsigned op) {
 }
 
 enum kl_rc kl_expr__no_operator(unsigned op, const struct kl_expr *l, const struct kl_expr *r, int position, struct kl_err *err) {
-    bool ambiguous = (!l || kl_expr__is_unknown(l)) && kl_expr__is_unknown(r);
+    const struct kl_expr *open = kl_expr__is_unknown(r) ? r : l, *other = open == r ? l : r;
+    uint8_t id = other ? other->type.id : KL_T_NULL;
+    bool ambiguous = open && kl_expr__is_unknown(open) && (id == KL_T_NULL || id == KL_T_DATE || id == KL_T_TIME);
     enum kl_rc rc = kl_fail_at(err, KL_E_TYPE, position, "%s: %s%s%s %s",
         ambiguous ? "operator is not unique" : "operator does not exist", l ? kl_expr__type_name(l->type.id) : "",
         l ? " " : "", kl_expr__op_text(op), kl_expr__type_name(r->type.id));

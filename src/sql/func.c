@@ -245,11 +245,22 @@ static enum kl_rc build_unified(struct kl_expr_builder *b, const struct kl_func 
     return KL_OK;
 }
 
+static bool is_float(uint8_t id) { return id == KL_T_FLOAT || id == KL_T_DOUBLE; }
+
+static bool same_kind(uint8_t a, uint8_t b) {
+    return a == b || !kl_type_is_number(a) || !kl_type_is_number(b) || (kl_type_is_integer(a) && kl_type_is_integer(b)) ||
+        (is_float(a) && is_float(b));
+}
+
 static enum kl_rc build_nullif(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *given, size_t n,
     int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *args[2] = {given[0], given[1]}, *e;
     kl_expr_cmp_fn *cmp;
     KL_TRY(kl_expr__cmp_resolve(b, KL_OP_EQ, &args[0], &args[1], position, &cmp, err));
+    if (!same_kind(args[0]->type.id, args[1]->type.id)) { /* PostgreSQL compares, and returns, the type in which both meet */
+        struct kl_type met;
+        KL_TRY(kl_expr__unify(b, args, 2, "NULLIF", position, &met, err));
+    }
     KL_TRY(special_node(b, f, args[0]->type, args, 2, &e, err));
     e->flags |= KL_EXPR_NULLABLE;
     e->eval = eval_nullif;

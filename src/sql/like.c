@@ -93,7 +93,11 @@ enum kl_like_rc kl_expr__like_match(struct kl_slice text, struct kl_slice patter
         size_t width = kl_utf8_char(rest, NULL);
         bool ok = false;
         switch (step) {
-        case STEP_BAD: return KL_LIKE_BAD_ESCAPE;
+        case STEP_BAD:
+            if (rest.len > 0) { /* as in PostgreSQL only when there is text left to match with it */
+                return KL_LIKE_BAD_ESCAPE;
+            }
+            break;
         case STEP_END: ok = rest.len == 0; break;
         case STEP_ANY_RUN:
             if (next_p == pattern.len) {
