@@ -29,6 +29,7 @@ enum kl_meta_kind {
     KL_META_SHARD = 7,     /* shard u16 be -> highest _seq, applied index: engine */
     KL_META_CLEANUP = 8,   /* table id u32 be -> dropped table whose rows are still to be removed: engine */
     KL_META_SECRET = 9,    /* generated secrets: auth */
+    KL_META_FORGOTTEN = 10, /* table id u32 be -> _seq up to which tombstones may be gone: engine */
 };
 
 /* Ids of the system relations; those of other tables are below. */

@@ -154,9 +154,8 @@ struct kl_shard_call {
 enum kl_rc kl_engine_call(struct kl_engine *e, struct kl_shard_call *c) KL_MUST_CHECK;
 /* Same, never refused: for ending things. */
 void kl_engine_call_always(struct kl_engine *e, struct kl_shard_call *c);
-/* The query pool, for snapshot reads. */
+/* The query pool, for snapshot reads. KL_E_OVERLOADED, KL_E_SHUTTING_DOWN. */
 enum kl_rc kl_engine_pool_post(struct kl_engine *e, struct kl_task *t) KL_MUST_CHECK;
-void kl_engine_pool_post_always(struct kl_engine *e, struct kl_task *t);
 
 /* More pseudo columns of a scan. */
 #define KL_COL_ORIGIN (-3) /* origin_seq, BIGINT */

@@ -54,6 +54,8 @@ struct kl_pool_options {
 };
 struct kl_pool *kl_pool_new(const struct kl_pool_options *options);
 enum kl_rc kl_pool_post(struct kl_pool *p, struct kl_task *t) KL_MUST_CHECK;
+/* For the continuation of accepted work: never refused, not even while the pool closes. */
+void kl_pool_post_always(struct kl_pool *p, struct kl_task *t);
 /* The state of the calling pool thread, from thread_init. */
 void *kl_pool_thread_state(void);
 /* Runs what is queued, then joins. Accepts NULL. */

@@ -6,6 +6,7 @@
  * one tries again.
  *
  * A pool must not be freed by one of its own tasks. */
+#include <unistd.h>
 #include "os/internal.h"
 
 #include <stdio.h>
@@ -92,6 +93,13 @@ enum kl_rc kl_pool_post(struct kl_pool *p, struct kl_task *t) {
         }
     }
     return kl_mailbox_post(&p->box, t);
+}
+
+void kl_pool_post_always(struct kl_pool *p, struct kl_task *t) {
+    while (!atomic_load_explicit(&p->running, memory_order_acquire) && !start_workers(p)) {
+        usleep(10000); /* no thread can be made just now; the task must not get lost */
+    }
+    kl_mailbox_post_always(&p->box, t);
 }
 
 void *kl_pool_thread_state(void) {

@@ -1,0 +1,238 @@
+/* Shared inside engine/ only: writers, shards, commands, and how the files of this folder call each other. */
+#ifndef KL_ENGINE_INTERNAL_H
+#define KL_ENGINE_INTERNAL_H
+
+#include "engine/commit_log.h"
+#include "engine/engine.h"
+
+#define KL__DRAIN_MAX 512             /* commands of one batch */
+#define KL__WRITER_BOX 8192           /* commands waiting for one writer */
+#define KL__POOL_BOX 4096             /* jobs waiting for the query pool */
+#define KL__LOOP_SCAN_ROWS 512        /* a scan longer than this leaves the loop */
+#define KL__BIND_ON_LOOP_BYTES 32768  /* a longer text is bound in the pool */
+#define KL__BIND_ON_LOOP_STMTS 16
+#define KL__STALE_RETRIES 3
+
+struct kl__writer;
+struct kl__streams;
+struct kl__ddl;
+
+/* ---- shards and writers (shard.c) ---- */
+struct kl__shard {
+    uint16_t id;
+    struct kl_batch *batch;  /* writer */
+    int64_t last_seq;        /* writer: highest _seq in store + batch */
+    uint64_t applied;        /* writer: batches committed */
+    bool dirty;              /* writer: batch has operations */
+    struct kl__streams *streams; /* own lock, see stream.c */
+};
+
+/* A mutation that shares a batch with others. `apply` runs on the writer behind a save point; `finish` on the loop after the commit. */
+struct kl__cmd {
+    struct kl_task task;
+    struct kl_engine *engine;
+    struct kl_loop *loop;    /* where finish runs; NULL: on the writer itself */
+    uint16_t shard;
+    enum kl_rc (*apply)(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s);
+    void (*finish)(struct kl_task *t);
+    enum kl_rc rc;
+    struct kl_err err;
+    bool durable;            /* it put something into the batch */
+    struct kl__cmd *next;    /* writer: commands of the batch being built */
+};
+
+struct kl__writer {
+    struct kl_engine *engine;
+    unsigned index;
+    pthread_t thread;
+    struct kl_mailbox box;
+    struct kl_cat *cat;          /* newest snapshot seen */
+    size_t changes_seen;         /* entries of engine->table_log that it has passed on; guarded by table_log_lock */
+    struct kl_arena drain;       /* row bytes of the batch's changes */
+    struct kl_arena scratch;     /* of one command */
+    struct kl_buf row, pk, old;  /* reused buffers */
+    struct kl_change *changes;
+    size_t n_changes, cap_changes;
+    struct kl__cmd *first, *last;/* the batch's commands in order */
+    int64_t next_tick_ns;        /* writer 0: next sweep of tombstones */
+};
+struct kl__writer *kl__writer_current(void); /* of the calling thread, or NULL */
+enum kl_rc kl__writers_start(struct kl_engine *e, struct kl_err *err);
+void kl__writers_stop(struct kl_engine *e);
+/* Gives a command to its shard's writer. */
+enum kl_rc kl__cmd_post(struct kl__cmd *c) KL_MUST_CHECK;
+void kl__cmd_post_always(struct kl__cmd *c);
+/* Commits what the writer has, tells the listener, answers. On the writer. */
+void kl__writer_flush(struct kl__writer *w);
+/* Takes the newest catalog snapshot and passes table changes on to the listener. On the writer, with nothing pending. */
+void kl__writer_refresh(struct kl__writer *w);
+/* Appends a change; row bytes are copied. Table and user are borrowed until the flush. */
+enum kl_rc kl__writer_change(struct kl__writer *w, const struct kl_change *c, struct kl_err *err);
+struct kl__shard *kl__shard(struct kl_engine *e, uint16_t id);
+/* Stops every other writer between two batches until kl__writers_resume. On writer 0 only. */
+void kl__writers_pause(struct kl__writer *w);
+void kl__writers_resume(struct kl__writer *w);
+
+struct kl__table_change {
+    uint32_t table_id;
+    struct kl_table *table; /* counted; NULL: dropped */
+};
+
+struct kl_engine {
+    struct kl_engine_options o;
+    struct kl_commit_log *log;
+    struct kl_pool *pool;
+    unsigned n_shards, n_writers, user_shards;
+    struct kl__shard *shards;
+    struct kl__writer *writers;
+    _Atomic bool stopping;
+    /* pausing */
+    pthread_mutex_t pause_lock;
+    pthread_cond_t pause_cond;
+    unsigned paused;     /* guarded by pause_lock */
+    bool pause_wanted;   /* guarded by pause_lock */
+    /* what happened to tables, in order, for every writer to pass on; guarded by table_log_lock */
+    pthread_mutex_t table_log_lock;
+    struct kl__table_change *table_log;
+    size_t n_table_log, cap_table_log;
+    /* STREAM memory */
+    _Atomic uint64_t stream_rows, stream_bytes;
+    /* background work, one thread */
+    struct kl_pool *background;
+    _Atomic bool sweeping;
+    pthread_mutex_t forgotten_lock;
+    struct kl_map forgotten;  /* table id -> struct in retention.c; guarded by forgotten_lock */
+    /* counters */
+    _Atomic uint64_t statements, writes, commits, commit_us, batch_max, plans;
+};
+
+/* ---- DML (dml.c) ---- */
+struct kl__write {
+    struct kl__cmd cmd;
+    const struct kl_bound *bound;
+    const struct kl_session *session;
+    int64_t now_us;
+    int64_t deadline_ns;
+    const _Atomic bool *cancelled;
+    uint64_t affected; /* out */
+};
+enum kl_rc kl__dml_apply(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s);
+
+/* ---- STREAM partitions (stream.c) ---- */
+struct kl__streams *kl__streams_new(struct kl_engine *e, uint16_t shard);
+void kl__streams_free(struct kl__streams *s);
+struct kl__stream_row {
+    int64_t seq;
+    int64_t deadline_ns;
+    struct kl_slice bytes;
+};
+/* Appends rows (copied) and evicts what is over the bounds. On the writer. */
+enum kl_rc kl__stream_append(struct kl__streams *s, struct kl__writer *w, struct kl_table *t, struct kl_slice user,
+    const struct kl__stream_row *rows, size_t n, struct kl_err *err);
+/* Copies the live rows with after < _seq <= upto (0: no bound) into the arena, ascending. Any thread. */
+enum kl_rc kl__stream_read(struct kl__streams *s, uint32_t table, struct kl_slice user, int64_t after, int64_t upto,
+    struct kl_arena *arena, struct kl__stream_row **ret, size_t *ret_n, struct kl_err *err);
+/* Removes one row; false when it is gone already. On the writer. */
+bool kl__stream_remove(struct kl__streams *s, uint32_t table, struct kl_slice user, int64_t seq);
+int64_t kl__stream_forgotten(struct kl__streams *s, uint32_t table, struct kl_slice user);
+/* Expires what is due; returns the next deadline (mono ns) or INT64_MAX. On the writer. */
+int64_t kl__streams_expire(struct kl__streams *s, struct kl__writer *w, int64_t now_ns);
+void kl__streams_drop_table(struct kl__streams *s, uint32_t table);
+
+/* ---- scans (scan.c) ---- */
+/* Fills slots from a row view. */
+enum kl_rc kl__fill_slots(const struct kl_table *t, const struct kl_row_view *v, const int16_t *slots, size_t n,
+    struct kl_arena *arena, struct kl_val *row);
+/* At most one row, by primary key. */
+enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl_source **ret,
+    struct kl_err *err);
+/* No row. */
+struct kl_source *kl__scan_nothing(void);
+/* One row without slots: SELECT without FROM. */
+struct kl_source *kl__scan_dual(void);
+/* Rows that are already there; slots choose among `width` values of each row. */
+struct kl_source *kl__scan_values(const struct kl_val *vals, size_t width, size_t n_rows, const int16_t *slots, size_t n_slots);
+/* Whether any partition of the table has a row. Skips from scope to scope. */
+enum kl_rc kl__table_any_row(struct kl_engine *e, uint32_t table, bool *ret, struct kl_err *err);
+
+/* STREAM partitions of the table that have rows. Any thread. */
+bool kl__streams_any(struct kl__streams *s, uint32_t table);
+
+/* ---- system relations (system_rows.c) ---- */
+enum kl_rc kl__system_scan(struct kl_engine *e, const struct kl_session *session, struct kl_table *t, const int16_t *slots,
+    size_t n_slots, struct kl_arena *arena, struct kl_source **ret, struct kl_err *err);
+
+/* ---- requests (exec.c, read.c, ddl.c, users.c) ---- */
+struct kl_engine_loop {
+    struct kl_engine *engine;
+    struct kl_loop *loop;
+    struct kl_plan_cache *cache;
+    struct kl_arena scratch;
+    size_t plans_counted;
+};
+/* State of a query pool thread. */
+struct kl__worker {
+    struct kl_engine *engine;
+    struct kl_plan_cache *cache;
+    struct kl_duck *duck; /* made at first need */
+    struct kl_arena scratch;
+};
+
+/* One statement of a request. */
+struct kl__stmt {
+    struct kl_stmt_text text;
+    struct kl_slice inner;      /* what is bound: the text, or what EXECUTE AS USER wraps */
+    struct kl_session session;  /* it runs with */
+    struct kl_bound bound;
+    bool is_bound;
+};
+struct kl__run {
+    struct kl_task task;        /* pool and loop */
+    struct kl_exec *x;
+    struct kl_engine_loop *l;
+    struct kl_engine *e;
+    struct kl__stmt *stmts;
+    size_t n, i;
+    unsigned retries;
+    bool split;                 /* statements are known */
+    int64_t deadline_ns;
+    enum kl_rc rc;              /* of the step under way */
+    struct kl_err err;
+    union {
+        struct kl__write write;
+        struct kl__ddl *ddl;
+    };
+};
+/* One step is done: rc and err are set. Goes on with the next statement, or ends. On the loop. */
+void kl__run_continue(struct kl__run *r);
+/* Posts kl__run_continue to the request's loop. Any thread. */
+void kl__run_resume(struct kl__run *r);
+/* SELECT. `on_loop`: short reads only, KL_E_AGAIN otherwise. */
+enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_arena *scratch, bool on_loop, struct kl_err *err);
+enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err);
+/* Starts DDL or a user statement; ends in kl__run_resume. */
+void kl__ddl_start(struct kl__run *r, struct kl__stmt *s);
+void kl__user_start(struct kl__run *r, struct kl__stmt *s);
+enum kl_rc kl__describe_subscription(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
+enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
+void kl__eval_init(struct kl__run *r, struct kl__stmt *s, struct kl_arena *arena, struct kl_eval *ret);
+
+/* ---- background (cleanup.c) ---- */
+/* The table's rows are to be removed: puts the record into the metadata batch, in the commit that drops it. */
+void kl__cleanup_record(struct kl_batch *b, uint32_t table);
+void kl__cleanup_start(struct kl_engine *e, uint32_t table);
+enum kl_rc kl__cleanup_resume(struct kl_engine *e, struct kl_err *err);
+/* Visits every partition of the table that has a row at or after `from` _seq: any thread. Stops at the first code that is not KL_OK. */
+typedef enum kl_rc kl__visit_partition(void *ctx, const struct kl_scope *scope, struct kl_err *err);
+enum kl_rc kl__each_partition(struct kl_engine *e, uint32_t table, kl__visit_partition *visit, void *ctx, struct kl_err *err);
+
+/* ---- retention of tombstones (retention.c) ---- */
+enum kl_rc kl__retention_load(struct kl_engine *e, struct kl_err *err);
+void kl__retention_free(struct kl_engine *e);
+/* Posts a sweep to the background thread unless one is under way. Any thread. */
+void kl__retention_sweep(struct kl_engine *e);
+int64_t kl__retention_forgotten(struct kl_engine *e, uint32_t table);
+
+enum kl_rc kl__bootstrap_users(struct kl_engine *e, struct kl_err *err);
+
+#endif

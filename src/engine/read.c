@@ -1,0 +1,237 @@
+/* SELECT: natively over one table, or by DuckDB over as many as the statement names. Runs on a loop (short reads) or in the query pool.
+ *
+ * Whoever executes sees only the sources that are opened here, each for the caller's own scope. */
+#include "engine/internal.h"
+
+#include <stdio.h>
+
+#include <stdlib.h>
+
+/* ---- a limit on rows, when the configuration sets one ---- */
+
+struct limited {
+    struct kl_sink sink;
+    struct kl_sink *to;
+    uint64_t left, seen;
+};
+
+static enum kl_rc limited_begin(struct kl_sink *s, const struct kl_sink_col *cols, size_t n, struct kl_err *err) {
+    struct limited *l = KL_CONTAINER_OF(s, struct limited, sink);
+    return l->to->begin(l->to, cols, n, err);
+}
+
+static enum kl_rc limited_row(struct kl_sink *s, const struct kl_val *vals, struct kl_err *err) {
+    struct limited *l = KL_CONTAINER_OF(s, struct limited, sink);
+    if (l->left == 0) {
+        return KL_E_END;
+    }
+    l->left--;
+    l->seen++;
+    return l->to->row(l->to, vals, err);
+}
+
+static void limited_end(struct kl_sink *s, uint64_t rows) {
+    struct limited *l = KL_CONTAINER_OF(s, struct limited, sink);
+    l->to->end(l->to, l->seen);
+}
+
+/* default_query_limit cuts a SELECT that has no LIMIT, max_query_limit every SELECT. Both are off unless configured. */
+static struct kl_sink *limit_rows(struct kl__run *r, bool has_limit, struct limited *l) {
+    const struct kl_engine_options *o = &r->e->o;
+    uint64_t most = o->max_query_limit > 0 ? o->max_query_limit : UINT64_MAX;
+    if (!has_limit && o->default_query_limit > 0) {
+        most = KL_MIN(most, o->default_query_limit);
+    }
+    if (most == UINT64_MAX) {
+        return r->x->sink;
+    }
+    *l = (struct limited){.sink = {limited_begin, limited_row, limited_end, NULL}, .to = r->x->sink, .left = most};
+    return &l->sink;
+}
+
+/* The executor stopped because the limit was reached: that is a result. */
+static enum kl_rc limit_reached(struct kl_sink *sink, struct kl__run *r, enum kl_rc rc) {
+    if (rc == KL_E_END && sink != r->x->sink) {
+        sink->end(sink, 0);
+        return KL_OK;
+    }
+    return rc;
+}
+
+/* ---- native ---- */
+
+static bool keyed(const struct kl_table *t) { return t->type == KL_TABLE_USER || t->type == KL_TABLE_SHARED; }
+
+/* Opens the rows of one table for the statement's caller; by key when `pk` is given. */
+static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, struct kl_table *t, const struct kl_expr **pk,
+    struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
+    if (t->type == KL_TABLE_SYSTEM) {
+        return kl__system_scan(r->e, &s->session, t, scan->slots, scan->n_slots, scan->arena, ret, err);
+    }
+    scan->table = t;
+    scan->user = s->session.user;
+    if (pk == NULL || !keyed(t)) {
+        return kl_engine_scan(r->e, scan, ret, err);
+    }
+    struct kl_val key[KL_PK_COLS_MAX];
+    struct kl_eval ev;
+    bool none;
+    kl__eval_init(r, s, scan->arena, &ev);
+    KL_TRY(kl_sql_point_key(pk, t, &ev, key, &none, err));
+    if (none) {
+        *ret = kl__scan_nothing();
+        return KL_OK;
+    }
+    return kl__scan_point(r->e, scan, key, ret, err);
+}
+
+enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_arena *scratch, bool on_loop, struct kl_err *err) {
+    const struct kl_plan *p = s->bound.plan;
+    struct kl_source *src = NULL;
+    struct limited limited;
+    struct kl_eval ev;
+    struct kl_scan scan = {.slots = p->select->slots, .n_slots = p->select->n_slots, .arena = scratch};
+    if (p->table == NULL) {
+        src = kl__scan_dual();
+    } else {
+        KL_TRY(open_table(r, s, p->table, p->access.pk, &scan, &src, err));
+    }
+    struct kl_select_limits limits = {
+        .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns, .max_scan_rows = on_loop ? KL__LOOP_SCAN_ROWS : 0,
+    };
+    struct kl_sink *sink = limit_rows(r, p->select->limit != NULL, &limited);
+    kl__eval_init(r, s, scratch, &ev);
+    enum kl_rc rc = kl_select_run(p->select, &ev, src, sink, &limits, err);
+    src->close(src);
+    return limit_reached(sink, r, rc);
+}
+
+/* ---- DuckDB ---- */
+
+struct duck_read {
+    struct kl__run *r;
+    struct kl__stmt *s;
+    struct kl_arena *arena;
+    struct kl_snapshot *snap; /* one for all the tables of the statement */
+};
+
+static enum kl_rc duck_open(void *ctx, size_t n, const unsigned *needed, size_t n_needed, struct kl_source **ret, struct kl_err *err) {
+    struct duck_read *d = ctx;
+    const struct kl_plan_scan *ps = &d->s->bound.plan->duck->scans[n];
+    int16_t *slots = KL_ARENA_ARRAY(d->arena, int16_t, n_needed + 1);
+    if (slots == NULL) {
+        return kl_fail(err, KL_E_TOO_LARGE, "the query is larger than its memory");
+    }
+    for (size_t i = 0; i < n_needed; i++) {
+        slots[i] = ps->slots[needed[i]];
+    }
+    struct kl_scan scan = {
+        .slots = slots, .n_slots = n_needed, .arena = d->arena, .snap = keyed(ps->table) ? d->snap : NULL,
+    };
+    return open_table(d->r, d->s, ps->table, ps->pk, &scan, ret, err);
+}
+
+static enum kl_rc worker_duck(struct kl__worker *w, struct kl_err *err) {
+    if (w->duck != NULL) {
+        return KL_OK;
+    }
+    struct kl_duck_options o = {.memory_bytes = w->engine->o.query_memory_bytes, .temp_dir = w->engine->o.temp_dir};
+    return kl_duck_new(&o, &w->duck, err);
+}
+
+enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err) {
+    const struct kl_plan_duck *p = s->bound.plan->duck;
+    struct duck_read d = {.r = r, .s = s, .arena = &w->scratch};
+    struct limited limited;
+    KL_TRY(worker_duck(w, err));
+    struct kl_duck_scan *scans = KL_ARENA_ARRAY(&w->scratch, struct kl_duck_scan, p->n_scans + 1);
+    if (scans == NULL) {
+        return kl_fail(err, KL_E_TOO_LARGE, "the query is larger than its memory");
+    }
+    for (size_t i = 0; i < p->n_scans; i++) {
+        scans[i] = (struct kl_duck_scan){.cols = p->scans[i].cols, .n_cols = p->scans[i].n_slots};
+    }
+    d.snap = kl_snapshot_take(r->e->o.store);
+    struct kl_duck_query q = {
+        .plan_id = s->bound.plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
+        .params = s->bound.vals, .n_params = s->bound.n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
+        .user = s->session.user, .role = kl_slice_str(kl_role_name(s->session.role)), .now_us = kl_clock_wall_us(), .ids = r->e->o.ids,
+    };
+    bool has_limit = memmem(p->sql.ptr, p->sql.len, "LIMIT", 5) != NULL;
+    struct kl_sink *sink = limit_rows(r, has_limit, &limited);
+    enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);
+    kl_snapshot_release(r->e->o.store, d.snap);
+    return limit_reached(sink, r, rc);
+}
+
+/* ---- statements that answer with rows of their own ---- */
+
+static enum kl_rc emit(struct kl_sink *sink, const struct kl_sink_col *cols, const struct kl_val *vals, size_t n, struct kl_err *err) {
+    KL_TRY(sink->begin(sink, cols, n, err));
+    KL_TRY(sink->row(sink, vals, err));
+    sink->end(sink, 1);
+    return KL_OK;
+}
+
+/* SUBSCRIBE TO over HTTP: what the client has to send over the WebSocket. */
+enum kl_rc kl__describe_subscription(struct kl__run *r, struct kl__stmt *s, struct kl_err *err) {
+    const struct kl_plan *p = s->bound.plan;
+    struct kl_buf json;
+    kl_buf_init(&json, 0);
+    char id[48];
+    snprintf(id, sizeof(id), "sub-%lld", (long long)kl_snowflake_next(r->e->o.ids));
+    kl_buf_puts(&json, "{\"id\":");
+    kl_json_str(&json, kl_slice_str(id));
+    kl_buf_puts(&json, ",\"sql\":");
+    kl_json_str(&json, p->text.len > 0 ? p->text : s->inner);
+    kl_buf_puts(&json, ",\"options\":{");
+    const char *comma = "";
+    const struct { const char *name; int64_t value; } options[] = {
+        {"last_rows", p->live->last_rows}, {"batch_size", p->live->batch_size}, {"from", p->live->from}};
+    for (size_t i = 0; i < KL_LEN(options); i++) {
+        if (options[i].value >= 0) {
+            kl_buf_printf(&json, "%s\"%s\":%lld", comma, options[i].name, (long long)options[i].value);
+            comma = ",";
+        }
+    }
+    kl_buf_puts(&json, "}}");
+    const struct kl_sink_col cols[] = {
+        {KL_S("status"), KL_TYPE(TEXT), 0}, {KL_S("ws_url"), KL_TYPE(TEXT), 0}, {KL_S("subscription"), KL_TYPE(JSON), 0},
+        {KL_S("message"), KL_TYPE(TEXT), 0}};
+    const struct kl_val vals[] = {
+        kl_val_text(KL_S("subscription_required")), kl_val_text(KL_S("/v1/ws")), kl_val_str(KL_T_JSON, kl_buf_view(&json)),
+        kl_val_text(KL_S("Send the subscription in a subscribe message over the WebSocket"))};
+    enum kl_rc rc = json.failed ? kl_fail(err, KL_E_NOMEM, "out of memory") : emit(r->x->sink, cols, vals, KL_LEN(cols), err);
+    kl_buf_deinit(&json);
+    return rc;
+}
+
+/* Rows of the caller's partition; counted, since nothing keeps a count. */
+enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *err) {
+    struct kl_table *t = s->bound.plan->table;
+    struct kl_source *src;
+    uint64_t rows = 0;
+    static const int16_t slots[] = {KL_COL_SEQ};
+    struct kl_val seq;
+    struct kl_scan scan = {.table = t, .user = s->session.user, .slots = slots, .n_slots = 1, .arena = r->x->arena};
+    enum kl_rc rc = KL_OK;
+    if (t->type != KL_TABLE_SYSTEM) {
+        KL_TRY(kl_engine_scan(r->e, &scan, &src, err));
+        while ((rc = src->next(src, &seq, err)) == KL_OK) {
+            rows++;
+        }
+        src->close(src);
+    }
+    if (rc != KL_OK && rc != KL_E_END) {
+        return rc;
+    }
+    const struct kl_sink_col cols[] = {
+        {KL_S("table_name"), KL_TYPE(TEXT), 0}, {KL_S("namespace"), KL_TYPE(TEXT), 0}, {KL_S("schema_version"), KL_TYPE(INT), 0},
+        {KL_S("logical_rows"), KL_TYPE(BIGINT), 0}, {KL_S("flushed_segments"), KL_TYPE(BIGINT), 0},
+        {KL_S("active_streams"), KL_TYPE(BIGINT), 0}, {KL_S("memory_bytes"), KL_TYPE(BIGINT), 0}};
+    const struct kl_val vals[] = {
+        kl_val_text(kl_slice_str(t->name)), kl_val_text(kl_slice_str(t->ns)), kl_val_int(KL_T_INT, t->version),
+        kl_val_i64((int64_t)rows), kl_val_i64(0), kl_val_i64(t->type == KL_TABLE_STREAM && rows > 0),
+        kl_val_i64(t->type == KL_TABLE_STREAM ? (int64_t)r->e->stream_bytes : 0)};
+    return emit(r->x->sink, cols, vals, KL_LEN(cols), err);
+}
