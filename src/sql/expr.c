@@ -73,7 +73,12 @@ static enum kl_rc eval_const(const struct kl_expr *e, struct kl_eval *ev, struct
 
 static enum kl_rc eval_slot(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     *ret = ev->row[e->index];
-    ret->type = e->type.id;
+    if (ret->null) {
+        ret->type = e->type.id;
+    } else if (ret->type != e->type.id) {
+        return kl_fail(err, KL_E_INTERNAL, "column %u is %s, the plan expects %s", e->index, kl_expr__type_name(ret->type),
+            kl_expr__type_name(e->type.id));
+    }
     return KL_OK;
 }
 

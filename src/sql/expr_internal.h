@@ -131,7 +131,7 @@ enum kl_rc kl_expr__interval_op(enum kl_expr_opcode op, struct kl_interval a, st
 enum kl_rc kl_expr__interval_scale(struct kl_interval a, double factor, bool divide, struct kl_val *ret, struct kl_err *err);
 
 /* ---- text (like.c, func_text.c) ---- */
-enum kl_like_rc { KL_LIKE_NO, KL_LIKE_YES, KL_LIKE_BAD_ESCAPE };
+enum kl_like_rc { KL_LIKE_NO, KL_LIKE_YES, KL_LIKE_BAD_ESCAPE, KL_LIKE_TOO_LONG };
 /* escape: the escape character's bytes, empty for none. */
 enum kl_like_rc kl_expr__like_match(struct kl_slice text, struct kl_slice pattern, struct kl_slice escape, bool fold);
 uint32_t kl_expr__lower_code(uint32_t code);

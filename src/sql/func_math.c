@@ -53,7 +53,7 @@ enum kl_rc kl_func__sign(ARGS) {
         return KL_OK;
     }
     double d = kl_expr__to_double(&args[0]);
-    *ret = kl_val_double(isnan(d) ? d : (d > 0) - (d < 0));
+    *ret = kl_val_double((d > 0) - (d < 0)); /* of NaN 0, as in PostgreSQL */
     return KL_OK;
 }
 

@@ -184,10 +184,22 @@ static enum kl_rc extract(struct kl_slice name, const struct kl_val *v, struct k
 
 enum kl_rc kl_func__extract(ARGS) { return extract(kl_val_slice(&args[0]), &args[1], ret, err); }
 
+/* In doubles and in PostgreSQL's order, so that the last digit agrees. */
+static double interval_epoch(struct kl_interval iv) {
+    double seconds = (double)iv.us / 1e6;
+    seconds += 365.25 * 86400 * (iv.months / 12);
+    seconds += 30.0 * 86400 * (iv.months % 12);
+    return seconds + 86400.0 * iv.days;
+}
+
 enum kl_rc kl_func__date_part(ARGS) {
     struct kl_val v = args[1], exact;
     if (v.type == KL_T_DATE) { /* date_part takes a date as its midnight, extract does not */
         v = kl_val_int(KL_T_TIMESTAMP, v.i * US_PER_DAY);
+    }
+    if (v.type == KL_T_INTERVAL && unit_of(kl_val_slice(&args[0])) == U_EPOCH) {
+        *ret = kl_val_double(interval_epoch(v.iv));
+        return KL_OK;
     }
     KL_TRY(extract(kl_val_slice(&args[0]), &v, &exact, err));
     *ret = kl_val_double(kl_expr__to_double(&exact));
@@ -215,7 +227,7 @@ static int years_of(enum unit unit) {
 /* First year of its decade, century ..: decades start with 0, centuries with 1. */
 static int first_year(enum unit unit, int year) {
     int n = years_of(unit);
-    return unit == U_CENTURY || unit == U_MILLENNIUM ? (year - 1) / n * n + 1 : KL_MAX(year / n * n, 1);
+    return unit == U_CENTURY || unit == U_MILLENNIUM ? (year - 1) / n * n + 1 : year / n * n;
 }
 
 static enum kl_rc trunc_point(struct kl_slice name, int64_t us, uint8_t type, struct kl_val *ret, struct kl_err *err) {
@@ -232,7 +244,11 @@ static enum kl_rc trunc_point(struct kl_slice name, int64_t us, uint8_t type, st
     } else if (unit == U_MONTH || unit == U_QUARTER) {
         day = kl_date_from_ymd(m.year, unit == U_MONTH ? m.month : (m.month - 1) / 3 * 3 + 1, 1);
     } else if (years_of(unit)) {
-        day = kl_date_from_ymd(first_year(unit, m.year), 1, 1);
+        int year = first_year(unit, m.year);
+        if (year < 1) { /* the decade of the years 1 to 9 begins before our calendar */
+            return kl_expr__out_of_range(type, err);
+        }
+        day = kl_date_from_ymd(year, 1, 1);
     } else {
         return bad_unit(name, unit, type, err);
     }

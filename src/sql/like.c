@@ -1,7 +1,8 @@
 /* Pattern matching: LIKE and ILIKE with a matcher of our own, ~ through the C library's POSIX extended expressions; and the case mapping
  * that ILIKE shares with lower() and upper().
  *
- * LIKE: greedy with one place to go back to, the last %; a pattern of m and a text of n characters take at most m * n steps and no memory.
+ * LIKE: greedy with one place to go back to, the last %; a pattern of m and a text of n characters take at most m * n
+ * steps and no memory; a match that would take more than a fraction of a second is refused.
  *
  * ~: PostgreSQL's syntax is wider than POSIX. translate() rewrites what has an equal (\d, \y, (?: ), lazy quantifiers, of which only the
  * length of the match would tell) and refuses the rest (look-around, back references, embedded options) as unsupported. Repetition
@@ -43,6 +44,8 @@ uint32_t kl_expr__upper_code(uint32_t code) {
 }
 
 /* ---- LIKE ---- */
+
+#define MAX_STEPS 100000000
 
 /* One step of a pattern at *p: its kind in ret, and for a literal its character. */
 enum step { STEP_END, STEP_ANY_RUN, STEP_ANY_ONE, STEP_CHAR, STEP_BAD };
@@ -86,7 +89,10 @@ enum kl_like_rc kl_expr__like_match(struct kl_slice text, struct kl_slice patter
     size_t t = 0, p = 0;
     size_t retry_t = 0, retry_p = 0;
     bool can_retry = false;
-    for (;;) {
+    for (uint64_t steps = 0;; steps++) {
+        if (steps == MAX_STEPS) {
+            return KL_LIKE_TOO_LONG;
+        }
         size_t next_p = p;
         struct kl_slice want = KL_SLICE_NONE, rest = kl_slice_from(text, t);
         enum step step = next_step(pattern, &next_p, escape, &want);
@@ -158,6 +164,9 @@ static enum kl_rc eval_like(const struct kl_expr *e, struct kl_eval *ev, struct 
     enum kl_like_rc rc = kl_expr__like_match(kl_val_slice(&text), kl_val_slice(&pattern), escape, e->fold);
     if (rc == KL_LIKE_BAD_ESCAPE) {
         return kl_fail(err, KL_E_EXEC, "LIKE pattern must not end with escape character");
+    }
+    if (rc == KL_LIKE_TOO_LONG) {
+        return kl_fail(err, KL_E_TOO_LARGE, "LIKE pattern is too complex for a text this long");
     }
     *ret = kl_val_bool((rc == KL_LIKE_YES) != e->negate);
     return KL_OK;

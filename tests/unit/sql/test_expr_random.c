@@ -166,7 +166,7 @@ static void trees_agree_with_the_model(void **state) {
         struct kl_err err = {0};
         enum kl_rc rc = kl_expr_eval(e, &ev, &v, &err);
         enum outcome got = rc == KL_OK ? v.null ? IS_NULL : VALUE : rc == KL_E_TYPE ? OVERFLOW : DIV_ZERO;
-        int64_t value = boolean ? v.b : v.i;
+        int64_t value = rc != KL_OK || v.null ? 0 : boolean ? v.b : v.i;
         if (got != m.out || (got == VALUE && value != m.v)) {
             struct kl_buf text = {0};
             kl_expr_print(e, &text);
