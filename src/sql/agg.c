@@ -1,57 +1,103 @@
-/* Aggregates over a whole scan, with PostgreSQL's result types and NULL rules: NULLs are passed over; sum, avg, min and max of nothing are
- * NULL, counts are 0.
+/* Aggregates over a whole scan, with PostgreSQL's result types and NULL rules: NULLs are passed
+ * over; sum, avg, min and max of nothing are NULL, counts are 0.
  *
- *   sum   smallint, integer -> bigint; bigint -> decimal; decimal -> decimal; float -> float; double -> double; interval -> interval
- *   avg   integers, decimal -> decimal (the scale of a division); float, double -> double; interval -> interval
- *   min, max   numbers, text, dates and times, intervals -> the same type */
+ *   sum   smallint, integer -> bigint; bigint -> decimal; decimal -> decimal; float -> float;
+ * double -> double; interval -> interval avg   integers, decimal -> decimal (the scale of a
+ * division); float, double -> double; interval -> interval min, max   numbers, text, dates and
+ * times, intervals -> the same type */
 #include "sql/select_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static enum kl_rc no_aggregate(const char *name, struct kl_type arg, struct kl_err *err) {
-    return kl_fail(err, KL_E_TYPE, "function %s(%s) does not exist", name, kl_expr__type_name(arg.id));
+    return kl_fail(
+        err, KL_E_TYPE, "function %s(%s) does not exist", name, kl_expr__type_name(arg.id));
 }
 
 static enum kl_rc sum_type(struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
     switch (arg.id) {
-    case KL_T_SMALLINT: case KL_T_INT: *ret = KL_TYPE(BIGINT); return KL_OK;
-    case KL_T_BIGINT: *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = 38}; return KL_OK;
-    case KL_T_DECIMAL: *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = arg.scale}; return KL_OK;
-    case KL_T_FLOAT: case KL_T_DOUBLE: case KL_T_INTERVAL: *ret = arg; return KL_OK;
-    default: return no_aggregate("sum", arg, err);
+    case KL_T_SMALLINT:
+    case KL_T_INT:
+        *ret = KL_TYPE(BIGINT);
+        return KL_OK;
+    case KL_T_BIGINT:
+        *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = 38};
+        return KL_OK;
+    case KL_T_DECIMAL:
+        *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = arg.scale};
+        return KL_OK;
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
+    case KL_T_INTERVAL:
+        *ret = arg;
+        return KL_OK;
+    default:
+        return no_aggregate("sum", arg, err);
     }
 }
 
 static enum kl_rc avg_type(struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
     switch (arg.id) {
-    case KL_T_SMALLINT: case KL_T_INT: case KL_T_BIGINT: case KL_T_DECIMAL:
-        *ret = (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = (uint8_t)KL_MAX((int)arg.scale, 16)};
+    case KL_T_SMALLINT:
+    case KL_T_INT:
+    case KL_T_BIGINT:
+    case KL_T_DECIMAL:
+        *ret = (struct kl_type){
+            .id = KL_T_DECIMAL, .precision = 38, .scale = (uint8_t)KL_MAX((int)arg.scale, 16)};
         return KL_OK;
-    case KL_T_FLOAT: case KL_T_DOUBLE: *ret = KL_TYPE(DOUBLE); return KL_OK;
-    case KL_T_INTERVAL: *ret = arg; return KL_OK;
-    default: return no_aggregate("avg", arg, err);
-    }
-}
-
-static enum kl_rc extreme_type(const char *name, struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
-    switch (arg.id) {
-    case KL_T_NULL: *ret = KL_TYPE(TEXT); return KL_OK;
-    case KL_T_SMALLINT: case KL_T_INT: case KL_T_BIGINT: case KL_T_DECIMAL: case KL_T_FLOAT: case KL_T_DOUBLE: case KL_T_TEXT:
-    case KL_T_DATE: case KL_T_TIME: case KL_T_TIMESTAMP: case KL_T_DATETIME: case KL_T_INTERVAL:
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
+        *ret = KL_TYPE(DOUBLE);
+        return KL_OK;
+    case KL_T_INTERVAL:
         *ret = arg;
         return KL_OK;
-    default: return no_aggregate(name, arg, err);
+    default:
+        return no_aggregate("avg", arg, err);
     }
 }
 
-enum kl_rc kl_agg_type(enum kl_agg_kind kind, struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
+static enum kl_rc extreme_type(
+    const char *name, struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
+    switch (arg.id) {
+    case KL_T_NULL:
+        *ret = KL_TYPE(TEXT);
+        return KL_OK;
+    case KL_T_SMALLINT:
+    case KL_T_INT:
+    case KL_T_BIGINT:
+    case KL_T_DECIMAL:
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
+    case KL_T_TEXT:
+    case KL_T_DATE:
+    case KL_T_TIME:
+    case KL_T_TIMESTAMP:
+    case KL_T_DATETIME:
+    case KL_T_INTERVAL:
+        *ret = arg;
+        return KL_OK;
+    default:
+        return no_aggregate(name, arg, err);
+    }
+}
+
+enum kl_rc kl_agg_type(
+    enum kl_agg_kind kind, struct kl_type arg, struct kl_type *ret, struct kl_err *err) {
     switch (kind) {
-    case KL_AGG_COUNT_STAR: case KL_AGG_COUNT: *ret = KL_TYPE(BIGINT); return KL_OK;
-    case KL_AGG_SUM: return sum_type(arg, ret, err);
-    case KL_AGG_AVG: return avg_type(arg, ret, err);
-    case KL_AGG_MIN: return extreme_type("min", arg, ret, err);
-    case KL_AGG_MAX: return extreme_type("max", arg, ret, err);
+    case KL_AGG_COUNT_STAR:
+    case KL_AGG_COUNT:
+        *ret = KL_TYPE(BIGINT);
+        return KL_OK;
+    case KL_AGG_SUM:
+        return sum_type(arg, ret, err);
+    case KL_AGG_AVG:
+        return avg_type(arg, ret, err);
+    case KL_AGG_MIN:
+        return extreme_type("min", arg, ret, err);
+    case KL_AGG_MAX:
+        return extreme_type("max", arg, ret, err);
     }
     KL_UNREACHABLE();
 }
@@ -63,7 +109,7 @@ struct one {
     uint64_t count; /* of rows, or of values that are not NULL */
     __int128 exact; /* sum of integers */
     double real;
-    struct kl_val best; /* min, max; sum of decimals and intervals */
+    struct kl_val best;  /* min, max; sum of decimals and intervals */
     struct kl_buf bytes; /* what `best` borrows */
 };
 struct kl_agg_state {
@@ -102,7 +148,8 @@ static enum kl_rc keep_best(struct one *o, const struct kl_val *v, struct kl_err
 
 static enum kl_rc add_extreme(struct one *o, const struct kl_val *v, struct kl_err *err) {
     if (o->count > 1) {
-        int c = kl_type_is_text(v->type) ? kl_slice_cmp(kl_val_slice(v), kl_val_slice(&o->best)) : kl_val_cmp(v, &o->best);
+        int c = kl_type_is_text(v->type) ? kl_slice_cmp(kl_val_slice(v), kl_val_slice(&o->best))
+                                         : kl_val_cmp(v, &o->best);
         if (o->agg->kind == KL_AGG_MIN ? c >= 0 : c <= 0) {
             return KL_OK;
         }
@@ -111,16 +158,19 @@ static enum kl_rc add_extreme(struct one *o, const struct kl_val *v, struct kl_e
 }
 
 static enum kl_rc add_real(struct one *o, const struct kl_val *v, struct kl_err *err) {
-    bool single = v->type == KL_T_FLOAT && o->agg->kind == KL_AGG_SUM; /* sum(float) adds up in its own precision */
+    bool single = v->type == KL_T_FLOAT &&
+                  o->agg->kind == KL_AGG_SUM; /* sum(float) adds up in its own precision */
     struct kl_val sum;
-    KL_TRY(kl_expr__float_op(single ? KL_T_FLOAT : KL_T_DOUBLE, KL_OP_ADD, o->real, v->d, &sum, err));
+    KL_TRY(
+        kl_expr__float_op(single ? KL_T_FLOAT : KL_T_DOUBLE, KL_OP_ADD, o->real, v->d, &sum, err));
     o->real = sum.d;
     return KL_OK;
 }
 
 static enum kl_rc add_number(struct one *o, const struct kl_val *v, struct kl_err *err) {
     switch (v->type) {
-    case KL_T_FLOAT: case KL_T_DOUBLE:
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
         return add_real(o, v, err);
     case KL_T_DECIMAL:
         if (o->count == 1) {
@@ -164,7 +214,9 @@ enum kl_rc kl_agg__add(struct kl_agg_state *s, struct kl_eval *ev, struct kl_err
 
 /* ---- results ---- */
 
-static uint8_t arg_type(const struct one *o) { return kl_expr_type(o->agg->arg).id; }
+static uint8_t arg_type(const struct one *o) {
+    return kl_expr_type(o->agg->arg).id;
+}
 
 static enum kl_rc finish_sum(const struct one *o, struct kl_val *ret, struct kl_err *err) {
     switch (o->agg->type.id) {
@@ -174,22 +226,30 @@ static enum kl_rc finish_sum(const struct one *o, struct kl_val *ret, struct kl_
         }
         *ret = kl_val_i64((int64_t)o->exact);
         return KL_OK;
-    case KL_T_FLOAT: case KL_T_DOUBLE: *ret = (struct kl_val){.type = o->agg->type.id, .d = o->real}; return KL_OK;
-    default: *ret = arg_type(o) == KL_T_BIGINT ? kl_val_decimal(o->exact, 0) : o->best; return KL_OK;
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
+        *ret = (struct kl_val){.type = o->agg->type.id, .d = o->real};
+        return KL_OK;
+    default:
+        *ret = arg_type(o) == KL_T_BIGINT ? kl_val_decimal(o->exact, 0) : o->best;
+        return KL_OK;
     }
 }
 
 static enum kl_rc finish_avg(const struct one *o, struct kl_val *ret, struct kl_err *err) {
     switch (arg_type(o)) {
-    case KL_T_FLOAT: case KL_T_DOUBLE:
+    case KL_T_FLOAT:
+    case KL_T_DOUBLE:
         *ret = kl_val_double(o->real / (double)o->count);
         return KL_OK;
     case KL_T_INTERVAL:
         return kl_expr__interval_scale(o->best.iv, (double)o->count, true, ret, err);
     case KL_T_DECIMAL:
-        return kl_expr__dec_div(kl_expr__to_dec(&o->best), (struct kl_dec){(__int128)o->count, 0}, ret, err);
+        return kl_expr__dec_div(
+            kl_expr__to_dec(&o->best), (struct kl_dec){(__int128)o->count, 0}, ret, err);
     default:
-        return kl_expr__dec_div((struct kl_dec){o->exact, 0}, (struct kl_dec){(__int128)o->count, 0}, ret, err);
+        return kl_expr__dec_div(
+            (struct kl_dec){o->exact, 0}, (struct kl_dec){(__int128)o->count, 0}, ret, err);
     }
 }
 

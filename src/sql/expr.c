@@ -1,19 +1,27 @@
-/* The expression tree: leaves, what every node has in common, folding, and the questions that callers ask of a tree.
+/* The expression tree: leaves, what every node has in common, folding, and the questions that
+ * callers ask of a tree.
  *
- * A node is a function pointer, a type and its arguments. Builders (expr_*.c, func.c, like.c) work bottom-up: each resolves types, inserts
- * casts, makes a node with kl_expr__node and hands it out through kl_expr__finish, which replaces an immutable node over
- * constants by its value.
+ * A node is a function pointer, a type and its arguments. Builders (expr_*.c, func.c, like.c) work
+ * bottom-up: each resolves types, inserts casts, makes a node with kl_expr__node and hands it out
+ * through kl_expr__finish, which replaces an immutable node over constants by its value.
  *
- * Invariants: an evaluated value has the id of its node's type, also when it is NULL; only a constant and a parameter can be of
- * unknown type (KL_T_NULL), every other builder gives them a type. A decimal's scale is that of the value, its
- * node's type says the widest. A built node never changes, so any number of threads may evaluate it. */
+ * Invariants: an evaluated value has the id of its node's type, also when it is NULL; only a
+ * constant and a parameter can be of unknown type (KL_T_NULL), every other builder gives them a
+ * type. A decimal's scale is that of the value, its node's type says the widest. A built node never
+ * changes, so any number of threads may evaluate it. */
 #include "sql/expr_internal.h"
 
-struct kl_type kl_expr_type(const struct kl_expr *e) { return e->type; }
+struct kl_type kl_expr_type(const struct kl_expr *e) {
+    return e->type;
+}
 
-bool kl_expr_nullable(const struct kl_expr *e) { return e->flags & KL_EXPR_NULLABLE; }
+bool kl_expr_nullable(const struct kl_expr *e) {
+    return e->flags & KL_EXPR_NULLABLE;
+}
 
-bool kl_expr_volatile(const struct kl_expr *e) { return e->flags & KL_EXPR_VOLATILE; }
+bool kl_expr_volatile(const struct kl_expr *e) {
+    return e->flags & KL_EXPR_VOLATILE;
+}
 
 enum kl_rc kl_expr__no_memory(struct kl_err *err) {
     return kl_fail(err, KL_E_TOO_LARGE, "the statement does not fit in its memory budget");
@@ -21,11 +29,25 @@ enum kl_rc kl_expr__no_memory(struct kl_err *err) {
 
 const char *kl_expr__type_name(uint8_t id) {
     static const char *const names[] = {
-        [KL_T_NULL] = "unknown", [KL_T_BOOLEAN] = "boolean", [KL_T_SMALLINT] = "smallint", [KL_T_INT] = "integer",
-        [KL_T_BIGINT] = "bigint", [KL_T_FLOAT] = "float", [KL_T_DOUBLE] = "double", [KL_T_DECIMAL] = "decimal",
-        [KL_T_TEXT] = "text", [KL_T_JSON] = "json", [KL_T_FILE] = "file", [KL_T_BYTES] = "bytes", [KL_T_UUID] = "uuid",
-        [KL_T_EMBEDDING] = "embedding", [KL_T_TIMESTAMP] = "timestamp", [KL_T_DATETIME] = "datetime",
-        [KL_T_DATE] = "date", [KL_T_TIME] = "time", [KL_T_INTERVAL] = "interval",
+        [KL_T_NULL] = "unknown",
+        [KL_T_BOOLEAN] = "boolean",
+        [KL_T_SMALLINT] = "smallint",
+        [KL_T_INT] = "integer",
+        [KL_T_BIGINT] = "bigint",
+        [KL_T_FLOAT] = "float",
+        [KL_T_DOUBLE] = "double",
+        [KL_T_DECIMAL] = "decimal",
+        [KL_T_TEXT] = "text",
+        [KL_T_JSON] = "json",
+        [KL_T_FILE] = "file",
+        [KL_T_BYTES] = "bytes",
+        [KL_T_UUID] = "uuid",
+        [KL_T_EMBEDDING] = "embedding",
+        [KL_T_TIMESTAMP] = "timestamp",
+        [KL_T_DATETIME] = "datetime",
+        [KL_T_DATE] = "date",
+        [KL_T_TIME] = "time",
+        [KL_T_INTERVAL] = "interval",
     };
     return id < KL_LEN(names) && names[id] ? names[id] : "unknown";
 }
@@ -33,11 +55,12 @@ const char *kl_expr__type_name(uint8_t id) {
 /* ---- nodes ---- */
 
 static enum kl_rc too_deep(struct kl_err *err) {
-    return kl_fail(err, KL_E_INVALID_SQL, "the expression is nested too deeply (at most %d levels)", KL_EXPR_MAX_DEPTH);
+    return kl_fail(err, KL_E_INVALID_SQL, "the expression is nested too deeply (at most %d levels)",
+        KL_EXPR_MAX_DEPTH);
 }
 
-enum kl_rc kl_expr__node(struct kl_expr_builder *b, enum kl_expr_kind kind, struct kl_type type, struct kl_expr *const *args,
-    size_t n, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr__node(struct kl_expr_builder *b, enum kl_expr_kind kind, struct kl_type type,
+    struct kl_expr *const *args, size_t n, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *e = KL_ARENA_NEW(b->arena, struct kl_expr);
     if (!e) {
         return kl_expr__no_memory(err);
@@ -66,25 +89,29 @@ enum kl_rc kl_expr__node(struct kl_expr_builder *b, enum kl_expr_kind kind, stru
     return KL_OK;
 }
 
-static enum kl_rc eval_const(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_const(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     *ret = e->value;
     return KL_OK;
 }
 
-static enum kl_rc eval_slot(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_slot(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     *ret = ev->row[e->index];
     if (ret->null) {
         ret->type = e->type.id;
     } else if (ret->type != e->type.id) {
-        return kl_fail(err, KL_E_INTERNAL, "column %u is %s, the plan expects %s", e->index, kl_expr__type_name(ret->type),
-            kl_expr__type_name(e->type.id));
+        return kl_fail(err, KL_E_INTERNAL, "column %u is %s, the plan expects %s", e->index,
+            kl_expr__type_name(ret->type), kl_expr__type_name(e->type.id));
     }
     return KL_OK;
 }
 
-static enum kl_rc eval_param(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_param(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     if (e->index >= ev->n_params) {
-        return kl_fail(err, KL_E_INVALID_PARAMETER, "there is no value for parameter $%u", e->index + 1);
+        return kl_fail(
+            err, KL_E_INVALID_PARAMETER, "there is no value for parameter $%u", e->index + 1);
     }
     *ret = ev->params[e->index];
     if (ret->null) {
@@ -110,7 +137,8 @@ static struct kl_type type_of(const struct kl_val *v) {
     return t;
 }
 
-enum kl_rc kl_expr_const(struct kl_expr_builder *b, struct kl_val v, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_const(
+    struct kl_expr_builder *b, struct kl_val v, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *e;
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CONST, type_of(&v), NULL, 0, &e, err));
     e->eval = eval_const;
@@ -124,7 +152,8 @@ enum kl_rc kl_expr_const(struct kl_expr_builder *b, struct kl_val v, struct kl_e
     return KL_OK;
 }
 
-enum kl_rc kl_expr_param(struct kl_expr_builder *b, unsigned index, struct kl_type type, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_param(struct kl_expr_builder *b, unsigned index, struct kl_type type,
+    struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *e;
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_PARAM, type, NULL, 0, &e, err));
     e->eval = eval_param;
@@ -134,8 +163,8 @@ enum kl_rc kl_expr_param(struct kl_expr_builder *b, unsigned index, struct kl_ty
     return KL_OK;
 }
 
-enum kl_rc kl_expr_slot(struct kl_expr_builder *b, unsigned slot, struct kl_type type, bool nullable, struct kl_expr **ret,
-    struct kl_err *err) {
+enum kl_rc kl_expr_slot(struct kl_expr_builder *b, unsigned slot, struct kl_type type,
+    bool nullable, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *e;
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_SLOT, type, NULL, 0, &e, err));
     e->eval = eval_slot;
@@ -182,12 +211,33 @@ static const struct {
     const char *text;
     enum kl_expr_opcode op;
 } spellings[] = {
-    {"+", KL_OP_ADD}, {"-", KL_OP_SUB}, {"*", KL_OP_MUL}, {"/", KL_OP_DIV}, {"%", KL_OP_MOD}, {"^", KL_OP_POW},
-    {"||", KL_OP_CONCAT}, {"=", KL_OP_EQ}, {"<>", KL_OP_NE}, {"!=", KL_OP_NE}, {"<", KL_OP_LT}, {"<=", KL_OP_LE},
-    {">", KL_OP_GT}, {">=", KL_OP_GE}, {"~~", KL_OP_LIKE}, {"!~~", KL_OP_NOT_LIKE}, {"~~*", KL_OP_ILIKE},
-    {"!~~*", KL_OP_NOT_ILIKE}, {"~", KL_OP_REGEX}, {"!~", KL_OP_NOT_REGEX}, {"~*", KL_OP_IREGEX},
-    {"!~*", KL_OP_NOT_IREGEX}, {"->", KL_OP_JSON_GET}, {"->>", KL_OP_JSON_TEXT}, {"?", KL_OP_JSON_HAS},
-    {"-", KL_OP_NEG}, {"+", KL_OP_PLUS},
+    {"+", KL_OP_ADD},
+    {"-", KL_OP_SUB},
+    {"*", KL_OP_MUL},
+    {"/", KL_OP_DIV},
+    {"%", KL_OP_MOD},
+    {"^", KL_OP_POW},
+    {"||", KL_OP_CONCAT},
+    {"=", KL_OP_EQ},
+    {"<>", KL_OP_NE},
+    {"!=", KL_OP_NE},
+    {"<", KL_OP_LT},
+    {"<=", KL_OP_LE},
+    {">", KL_OP_GT},
+    {">=", KL_OP_GE},
+    {"~~", KL_OP_LIKE},
+    {"!~~", KL_OP_NOT_LIKE},
+    {"~~*", KL_OP_ILIKE},
+    {"!~~*", KL_OP_NOT_ILIKE},
+    {"~", KL_OP_REGEX},
+    {"!~", KL_OP_NOT_REGEX},
+    {"~*", KL_OP_IREGEX},
+    {"!~*", KL_OP_NOT_IREGEX},
+    {"->", KL_OP_JSON_GET},
+    {"->>", KL_OP_JSON_TEXT},
+    {"?", KL_OP_JSON_HAS},
+    {"-", KL_OP_NEG},
+    {"+", KL_OP_PLUS},
 };
 
 enum kl_expr_opcode kl_expr__opcode(struct kl_slice op) {
@@ -208,41 +258,61 @@ const char *kl_expr__op_text(unsigned op) {
     return "?";
 }
 
-enum kl_rc kl_expr__no_operator(unsigned op, const struct kl_expr *l, const struct kl_expr *r, int position, struct kl_err *err) {
+enum kl_rc kl_expr__no_operator(unsigned op, const struct kl_expr *l, const struct kl_expr *r,
+    int position, struct kl_err *err) {
     const struct kl_expr *open = kl_expr__is_unknown(r) ? r : l, *other = open == r ? l : r;
     uint8_t id = other ? other->type.id : KL_T_NULL;
-    bool ambiguous = open && kl_expr__is_unknown(open) && (id == KL_T_NULL || id == KL_T_DATE || id == KL_T_TIME);
+    bool ambiguous = open && kl_expr__is_unknown(open) &&
+                     (id == KL_T_NULL || id == KL_T_DATE || id == KL_T_TIME);
     enum kl_rc rc = kl_fail_at(err, KL_E_TYPE, position, "%s: %s%s%s %s",
-        ambiguous ? "operator is not unique" : "operator does not exist", l ? kl_expr__type_name(l->type.id) : "",
-        l ? " " : "", kl_expr__op_text(op), kl_expr__type_name(r->type.id));
+        ambiguous ? "operator is not unique" : "operator does not exist",
+        l ? kl_expr__type_name(l->type.id) : "", l ? " " : "", kl_expr__op_text(op),
+        kl_expr__type_name(r->type.id));
     kl_err_hint(err, "You might need to add explicit type casts.");
     return rc;
 }
 
-static enum kl_rc call_operator(struct kl_expr_builder *b, const char *func, struct kl_expr *l, struct kl_expr *r, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc call_operator(struct kl_expr_builder *b, const char *func, struct kl_expr *l,
+    struct kl_expr *r, int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *args[2] = {l, r};
     return kl_expr_call(b, kl_slice_str(func), args, 2, position, ret, err);
 }
 
-enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl_expr *left, struct kl_expr *right, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl_expr *left,
+    struct kl_expr *right, int position, struct kl_expr **ret, struct kl_err *err) {
     enum kl_expr_opcode op = kl_expr__opcode(text);
     if (!left) {
         op = op == KL_OP_SUB ? KL_OP_NEG : op == KL_OP_ADD ? KL_OP_PLUS : KL_OP_NONE;
     }
     switch (op) {
-    case KL_OP_ADD: case KL_OP_SUB: case KL_OP_MUL: case KL_OP_DIV: case KL_OP_MOD: case KL_OP_POW: case KL_OP_NEG:
+    case KL_OP_ADD:
+    case KL_OP_SUB:
+    case KL_OP_MUL:
+    case KL_OP_DIV:
+    case KL_OP_MOD:
+    case KL_OP_POW:
+    case KL_OP_NEG:
     case KL_OP_PLUS:
         return kl_expr__arith(b, op, left, right, position, ret, err);
     case KL_OP_CONCAT:
         return kl_expr__concat(b, left, right, position, ret, err);
-    case KL_OP_EQ: case KL_OP_NE: case KL_OP_LT: case KL_OP_LE: case KL_OP_GT: case KL_OP_GE:
+    case KL_OP_EQ:
+    case KL_OP_NE:
+    case KL_OP_LT:
+    case KL_OP_LE:
+    case KL_OP_GT:
+    case KL_OP_GE:
         return kl_expr__compare(b, op, left, right, position, ret, err);
-    case KL_OP_LIKE: case KL_OP_NOT_LIKE: case KL_OP_ILIKE: case KL_OP_NOT_ILIKE:
-        return kl_expr_like(b, op == KL_OP_NOT_LIKE || op == KL_OP_NOT_ILIKE, op == KL_OP_ILIKE || op == KL_OP_NOT_ILIKE,
-            left, right, NULL, position, ret, err);
-    case KL_OP_REGEX: case KL_OP_NOT_REGEX: case KL_OP_IREGEX: case KL_OP_NOT_IREGEX:
+    case KL_OP_LIKE:
+    case KL_OP_NOT_LIKE:
+    case KL_OP_ILIKE:
+    case KL_OP_NOT_ILIKE:
+        return kl_expr_like(b, op == KL_OP_NOT_LIKE || op == KL_OP_NOT_ILIKE,
+            op == KL_OP_ILIKE || op == KL_OP_NOT_ILIKE, left, right, NULL, position, ret, err);
+    case KL_OP_REGEX:
+    case KL_OP_NOT_REGEX:
+    case KL_OP_IREGEX:
+    case KL_OP_NOT_IREGEX:
         return kl_expr__regex(b, op == KL_OP_NOT_REGEX || op == KL_OP_NOT_IREGEX,
             op == KL_OP_IREGEX || op == KL_OP_NOT_IREGEX, left, right, position, ret, err);
     case KL_OP_JSON_GET:
@@ -254,20 +324,22 @@ enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl
     case KL_OP_NONE:
         break;
     }
-    return kl_fail_at(err, KL_E_UNSUPPORTED, position, "the operator %.*s has no native form", KL_FMT(text));
+    return kl_fail_at(
+        err, KL_E_UNSUPPORTED, position, "the operator %.*s has no native form", KL_FMT(text));
 }
 
 /* ---- access paths ---- */
 
 static const struct kl_expr *strip_casts(const struct kl_expr *e) {
-    while (e->kind == KL_EXPR_KIND_CAST && e->type.id == e->args[0]->type.id && e->type.id != KL_T_DECIMAL) {
+    while (e->kind == KL_EXPR_KIND_CAST && e->type.id == e->args[0]->type.id &&
+           e->type.id != KL_T_DECIMAL) {
         e = e->args[0];
     }
     return e;
 }
 
-/* A value may stand for the slot's when the comparison is that of the key's own type. An integer of another width counts: one that
- * does not fit is in no row. */
+/* A value may stand for the slot's when the comparison is that of the key's own type. An integer of
+ * another width counts: one that does not fit is in no row. */
 static bool same_domain(struct kl_type slot, struct kl_type value) {
     if (kl_type_is_integer(slot.id)) {
         return kl_type_is_integer(value.id);
@@ -275,18 +347,23 @@ static bool same_domain(struct kl_type slot, struct kl_type value) {
     return slot.id == value.id && slot.id != KL_T_DECIMAL;
 }
 
-static int int_width(uint8_t id) { return id == KL_T_SMALLINT ? 2 : id == KL_T_INT ? 4 : id == KL_T_BIGINT ? 8 : 0; }
+static int int_width(uint8_t id) {
+    return id == KL_T_SMALLINT ? 2 : id == KL_T_INT ? 4 : id == KL_T_BIGINT ? 8 : 0;
+}
 
-static const struct kl_expr *equal_value(const struct kl_expr *slot_side, const struct kl_expr *value, unsigned slot) {
+static const struct kl_expr *equal_value(
+    const struct kl_expr *slot_side, const struct kl_expr *value, unsigned slot) {
     slot_side = strip_casts(slot_side);
     while (slot_side->kind == KL_EXPR_KIND_CAST && int_width(slot_side->args[0]->type.id) > 0 &&
-        int_width(slot_side->type.id) > int_width(slot_side->args[0]->type.id)) {
-        slot_side = slot_side->args[0]; /* a widened column; a narrowed one may fail on another row */
+           int_width(slot_side->type.id) > int_width(slot_side->args[0]->type.id)) {
+        slot_side =
+            slot_side->args[0]; /* a widened column; a narrowed one may fail on another row */
     }
     if (slot_side->kind != KL_EXPR_KIND_SLOT || slot_side->index != slot) {
         return NULL;
     }
-    if ((value->flags & (KL_EXPR_ROW | KL_EXPR_VOLATILE)) || !same_domain(slot_side->type, value->type)) {
+    if ((value->flags & (KL_EXPR_ROW | KL_EXPR_VOLATILE)) ||
+        !same_domain(slot_side->type, value->type)) {
         return NULL;
     }
     return strip_casts(value);
@@ -317,11 +394,13 @@ const struct kl_expr *kl_expr_equality(const struct kl_expr *e, unsigned slot) {
 
 /* ---- evaluating ---- */
 
-enum kl_rc kl_expr_eval(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr_eval(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     return e->eval(e, ev, ret, err);
 }
 
-enum kl_rc kl_expr_test_row(const struct kl_expr *e, struct kl_eval *ev, bool *ret, struct kl_err *err) {
+enum kl_rc kl_expr_test_row(
+    const struct kl_expr *e, struct kl_eval *ev, bool *ret, struct kl_err *err) {
     if (!e) {
         *ret = true;
         return KL_OK;

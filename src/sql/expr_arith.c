@@ -1,4 +1,5 @@
-/* + - * / % ^, unary minus and plus on numbers, and text concatenation: how operand types resolve, as in PostgreSQL.
+/* + - * / % ^, unary minus and plus on numbers, and text concatenation: how operand types resolve,
+ * as in PostgreSQL.
  *
  *   integer op integer     the wider of the two; an integer literal is BIGINT
  *   real op real           real; any other mixture with a floating point side: double
@@ -9,38 +10,48 @@
 
 #include <math.h>
 
-#define OPERANDS()                                                                                                     \
-    struct kl_val a, b;                                                                                                \
-    KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));                                                                 \
-    KL_TRY(e->args[1]->eval(e->args[1], ev, &b, err));                                                                 \
-    if (a.null | b.null) {                                                                                             \
-        *ret = kl_val_null(e->type.id);                                                                                \
-        return KL_OK;                                                                                                  \
+#define OPERANDS()                                                                                 \
+    struct kl_val a, b;                                                                            \
+    KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));                                             \
+    KL_TRY(e->args[1]->eval(e->args[1], ev, &b, err));                                             \
+    if (a.null | b.null) {                                                                         \
+        *ret = kl_val_null(e->type.id);                                                            \
+        return KL_OK;                                                                              \
     }
 
-static enum kl_rc eval_int(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_int(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     OPERANDS();
     return kl_expr__int_op(e->type.id, e->op, a.i, b.i, ret, err);
 }
 
-static enum kl_rc eval_float(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_float(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     OPERANDS();
-    return kl_expr__float_op(e->type.id, e->op, kl_expr__to_double(&a), kl_expr__to_double(&b), ret, err);
+    return kl_expr__float_op(
+        e->type.id, e->op, kl_expr__to_double(&a), kl_expr__to_double(&b), ret, err);
 }
 
-static enum kl_rc eval_dec(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_dec(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     OPERANDS();
     struct kl_dec x = kl_expr__to_dec(&a), y = kl_expr__to_dec(&b);
     switch (e->op) {
-    case KL_OP_SUB: y.v = -y.v; /* fall through */
-    case KL_OP_ADD: return kl_expr__dec_add(x, y, ret, err);
-    case KL_OP_MUL: return kl_expr__dec_mul(x, y, ret, err);
-    case KL_OP_DIV: return kl_expr__dec_div(x, y, ret, err);
-    default: return kl_expr__dec_mod(x, y, ret, err);
+    case KL_OP_SUB:
+        y.v = -y.v; /* fall through */
+    case KL_OP_ADD:
+        return kl_expr__dec_add(x, y, ret, err);
+    case KL_OP_MUL:
+        return kl_expr__dec_mul(x, y, ret, err);
+    case KL_OP_DIV:
+        return kl_expr__dec_div(x, y, ret, err);
+    default:
+        return kl_expr__dec_mod(x, y, ret, err);
     }
 }
 
-static enum kl_rc eval_pow(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_pow(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     OPERANDS();
     double v;
     KL_TRY(kl_expr__pow(kl_expr__to_double(&a), kl_expr__to_double(&b), &v, err));
@@ -48,15 +59,22 @@ static enum kl_rc eval_pow(const struct kl_expr *e, struct kl_eval *ev, struct k
     return KL_OK;
 }
 
-static enum kl_rc eval_sign(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_sign(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     KL_TRY(e->args[0]->eval(e->args[0], ev, ret, err));
     if (ret->null || e->op == KL_OP_PLUS) {
         return KL_OK;
     }
     switch (e->type.id) {
-    case KL_T_DECIMAL: *ret = kl_val_decimal(-kl_val_dec(ret), ret->scale); return KL_OK;
-    case KL_T_DOUBLE: case KL_T_FLOAT: ret->d = -ret->d; return KL_OK;
-    default: return kl_expr__int_op(e->type.id, KL_OP_SUB, 0, ret->i, ret, err);
+    case KL_T_DECIMAL:
+        *ret = kl_val_decimal(-kl_val_dec(ret), ret->scale);
+        return KL_OK;
+    case KL_T_DOUBLE:
+    case KL_T_FLOAT:
+        ret->d = -ret->d;
+        return KL_OK;
+    default:
+        return kl_expr__int_op(e->type.id, KL_OP_SUB, 0, ret->i, ret, err);
     }
 }
 
@@ -64,10 +82,14 @@ static enum kl_rc eval_sign(const struct kl_expr *e, struct kl_eval *ev, struct 
 
 static struct kl_type as_decimal(struct kl_type t) {
     switch (t.id) {
-    case KL_T_SMALLINT: return (struct kl_type){.id = KL_T_DECIMAL, .precision = 5};
-    case KL_T_INT: return (struct kl_type){.id = KL_T_DECIMAL, .precision = 10};
-    case KL_T_BIGINT: return (struct kl_type){.id = KL_T_DECIMAL, .precision = 19};
-    default: return t;
+    case KL_T_SMALLINT:
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 5};
+    case KL_T_INT:
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 10};
+    case KL_T_BIGINT:
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 19};
+    default:
+        return t;
     }
 }
 
@@ -80,17 +102,22 @@ static struct kl_type decimal_result(enum kl_expr_opcode op, struct kl_type l, s
         scale = a.scale + b.scale;
         precision = a.precision + b.precision;
     } else if (op == KL_OP_DIV) {
-        scale = KL_MAX(wider, 16); /* at least 16 significant digits; values have what PostgreSQL would choose */
+        scale = KL_MAX(wider,
+            16); /* at least 16 significant digits; values have what PostgreSQL would choose */
     }
     t.scale = (uint8_t)KL_MIN(scale, 38);
     t.precision = (uint8_t)KL_MAX(KL_MIN(precision, 38), (int)t.scale);
     return t;
 }
 
-static int int_rank(uint8_t id) { return id == KL_T_SMALLINT ? 1 : id == KL_T_INT ? 2 : 3; }
+static int int_rank(uint8_t id) {
+    return id == KL_T_SMALLINT ? 1 : id == KL_T_INT ? 2 : 3;
+}
 
-static bool number_result(enum kl_expr_opcode op, struct kl_type l, struct kl_type r, struct kl_type *ret, kl_expr_eval_fn **ret_eval) {
-    bool floats = l.id == KL_T_DOUBLE || l.id == KL_T_FLOAT || r.id == KL_T_DOUBLE || r.id == KL_T_FLOAT;
+static bool number_result(enum kl_expr_opcode op, struct kl_type l, struct kl_type r,
+    struct kl_type *ret, kl_expr_eval_fn **ret_eval) {
+    bool floats =
+        l.id == KL_T_DOUBLE || l.id == KL_T_FLOAT || r.id == KL_T_DOUBLE || r.id == KL_T_FLOAT;
     if (op == KL_OP_POW) {
         *ret = KL_TYPE(DOUBLE);
         *ret_eval = eval_pow;
@@ -110,8 +137,9 @@ static bool number_result(enum kl_expr_opcode op, struct kl_type l, struct kl_ty
 
 /* ---- building ---- */
 
-static enum kl_rc op_node(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_type type, struct kl_expr *const *args,
-    size_t n, kl_expr_eval_fn *eval, struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc op_node(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_type type,
+    struct kl_expr *const *args, size_t n, kl_expr_eval_fn *eval, struct kl_expr **ret,
+    struct kl_err *err) {
     struct kl_expr *e;
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_OP, type, args, n, &e, err));
     e->op = (uint8_t)op;
@@ -120,8 +148,8 @@ static enum kl_rc op_node(struct kl_expr_builder *b, enum kl_expr_opcode op, str
     return KL_OK;
 }
 
-enum kl_rc kl_expr__arith(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_expr *l, struct kl_expr *r, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr__arith(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_expr *l,
+    struct kl_expr *r, int position, struct kl_expr **ret, struct kl_err *err) {
     bool match = false;
     KL_TRY(kl_expr__temporal(b, op, l, r, position, ret, &match, err));
     if (match) {
@@ -150,7 +178,8 @@ enum kl_rc kl_expr__arith(struct kl_expr_builder *b, enum kl_expr_opcode op, str
 
 /* ---- || ---- */
 
-static enum kl_rc eval_concat(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_concat(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     OPERANDS();
     char *p;
     KL_TRY(kl_expr__text_room(ev, (size_t)a.len + b.len, &p, err));
@@ -164,8 +193,8 @@ static enum kl_rc eval_concat(const struct kl_expr *e, struct kl_eval *ev, struc
     return KL_OK;
 }
 
-enum kl_rc kl_expr__concat(struct kl_expr_builder *b, struct kl_expr *l, struct kl_expr *r, int position, struct kl_expr **ret,
-    struct kl_err *err) {
+enum kl_rc kl_expr__concat(struct kl_expr_builder *b, struct kl_expr *l, struct kl_expr *r,
+    int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_type text = KL_TYPE(TEXT), type = text;
     if (l->type.id == KL_T_JSON && r->type.id == KL_T_JSON) {
         return kl_fail_at(err, KL_E_UNSUPPORTED, position, "json || json is not supported");
@@ -174,8 +203,7 @@ enum kl_rc kl_expr__concat(struct kl_expr_builder *b, struct kl_expr *l, struct 
     bool l_text = kl_type_is_text(l->type.id), r_text = kl_type_is_text(r->type.id);
     if ((l_bytes && (r_bytes || kl_expr__is_unknown(r))) || (r_bytes && kl_expr__is_unknown(l))) {
         type = KL_TYPE(BYTES);
-    } else if (!l_text && !r_text &&
-        !kl_expr__is_unknown(l) && !kl_expr__is_unknown(r)) {
+    } else if (!l_text && !r_text && !kl_expr__is_unknown(l) && !kl_expr__is_unknown(r)) {
         return kl_expr__no_operator(KL_OP_CONCAT, l, r, position, err);
     }
     struct kl_expr *args[2];

@@ -1,14 +1,16 @@
 /* Casts and coercion.
  *
- * An untyped literal takes the type of what it meets: a constant is parsed here and now (a bad one is an error about the statement, as in
- * PostgreSQL), a parameter becomes a value derived once a statement. Everything else becomes a cast node. Where PostgreSQL's numeric
- * would keep the scale of each value, the cast to DECIMAL keeps it too (eval_to_numeric); only a cast that someone wrote rounds to its
- * declared scale. */
+ * An untyped literal takes the type of what it meets: a constant is parsed here and now (a bad one
+ * is an error about the statement, as in PostgreSQL), a parameter becomes a value derived once a
+ * statement. Everything else becomes a cast node. Where PostgreSQL's numeric would keep the scale
+ * of each value, the cast to DECIMAL keeps it too (eval_to_numeric); only a cast that someone wrote
+ * rounds to its declared scale. */
 #include "sql/expr_internal.h"
 
 /* ---- evaluating ---- */
 
-static enum kl_rc eval_cast(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_cast(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val v;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
     if (v.null) {
@@ -19,7 +21,8 @@ static enum kl_rc eval_cast(const struct kl_expr *e, struct kl_eval *ev, struct 
 }
 
 /* Integers that always fit, text under another of its names, the two names of a point in time. */
-static enum kl_rc eval_relabel(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_relabel(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     KL_TRY(e->args[0]->eval(e->args[0], ev, ret, err));
     ret->type = e->type.id;
     ret->flags = 0;
@@ -48,7 +51,8 @@ static enum kl_rc to_numeric(const struct kl_val *v, struct kl_val *ret, struct 
     return KL_OK;
 }
 
-static enum kl_rc eval_to_numeric(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_to_numeric(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val v;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
     if (v.null) {
@@ -60,8 +64,8 @@ static enum kl_rc eval_to_numeric(const struct kl_expr *e, struct kl_eval *ev, s
 
 /* ---- building ---- */
 
-static enum kl_rc cast_node(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to, kl_expr_eval_fn *eval,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc cast_node(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
+    kl_expr_eval_fn *eval, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *cast;
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CAST, to, &e, 1, &cast, err));
     cast->eval = eval;
@@ -77,8 +81,8 @@ static enum kl_rc at(enum kl_rc rc, int position, struct kl_err *err) {
 }
 
 /* An untyped constant that meets a type. */
-static enum kl_rc type_const(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to, bool exact, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc type_const(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
+    bool exact, int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_val v = kl_val_null(to.id);
     if (!e->value.null && to.id == KL_T_DECIMAL && !exact) {
         KL_TRY(at(to_numeric(&e->value, &v, err), position, err));
@@ -92,8 +96,8 @@ static enum kl_rc type_const(struct kl_expr_builder *b, struct kl_expr *e, struc
 }
 
 /* An untyped parameter that meets a type. */
-static enum kl_rc type_param(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to, bool exact, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc type_param(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
+    bool exact, int position, struct kl_expr **ret, struct kl_err *err) {
     if (to.id == KL_T_TEXT) {
         return kl_expr_param(b, e->index, to, ret, err);
     }
@@ -109,22 +113,27 @@ static enum kl_rc type_param(struct kl_expr_builder *b, struct kl_expr *e, struc
 }
 
 static bool same_type(struct kl_type a, struct kl_type b) {
-    return a.id == b.id && (a.id != KL_T_DECIMAL || (a.precision == b.precision && a.scale == b.scale)) &&
-        (a.id != KL_T_EMBEDDING || a.dim == b.dim);
+    return a.id == b.id &&
+           (a.id != KL_T_DECIMAL || (a.precision == b.precision && a.scale == b.scale)) &&
+           (a.id != KL_T_EMBEDDING || a.dim == b.dim);
 }
 
-static int int_rank(uint8_t id) { return id == KL_T_SMALLINT ? 1 : id == KL_T_INT ? 2 : id == KL_T_BIGINT ? 3 : 0; }
+static int int_rank(uint8_t id) {
+    return id == KL_T_SMALLINT ? 1 : id == KL_T_INT ? 2 : id == KL_T_BIGINT ? 3 : 0;
+}
 
 static bool relabels(struct kl_type from, struct kl_type to) {
     if (int_rank(from.id) && int_rank(to.id)) {
         return int_rank(from.id) <= int_rank(to.id);
     }
-    return (kl_type_is_text(from.id) && to.id == KL_T_TEXT) || (from.id == KL_T_FLOAT && to.id == KL_T_DOUBLE) ||
-        (from.id == KL_T_TIMESTAMP && to.id == KL_T_DATETIME) || (from.id == KL_T_DATETIME && to.id == KL_T_TIMESTAMP);
+    return (kl_type_is_text(from.id) && to.id == KL_T_TEXT) ||
+           (from.id == KL_T_FLOAT && to.id == KL_T_DOUBLE) ||
+           (from.id == KL_T_TIMESTAMP && to.id == KL_T_DATETIME) ||
+           (from.id == KL_T_DATETIME && to.id == KL_T_TIMESTAMP);
 }
 
-enum kl_rc kl_expr__coerce(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to, int position, struct kl_expr **ret,
-    struct kl_err *err) {
+enum kl_rc kl_expr__coerce(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
+    int position, struct kl_expr **ret, struct kl_err *err) {
     if (kl_expr__is_unknown(e)) {
         return e->kind == KL_EXPR_KIND_CONST ? type_const(b, e, to, false, position, ret, err)
                                              : type_param(b, e, to, false, position, ret, err);
@@ -140,7 +149,8 @@ enum kl_rc kl_expr__coerce(struct kl_expr_builder *b, struct kl_expr *e, struct 
     return cast_node(b, e, to, numeric ? eval_to_numeric : eval_cast, ret, err);
 }
 
-/* Whether PostgreSQL has an explicit cast between two types (the other way round where it matters). */
+/* Whether PostgreSQL has an explicit cast between two types (the other way round where it matters).
+ */
 static bool castable(struct kl_type from, struct kl_type to) {
     uint8_t f = from.id, t = to.id;
     if (f == t || kl_type_is_text(f) || t == KL_T_TEXT) {
@@ -161,8 +171,8 @@ static bool castable(struct kl_type from, struct kl_type to) {
     return (f == KL_T_TIME && t == KL_T_INTERVAL) || (f == KL_T_INTERVAL && t == KL_T_TIME);
 }
 
-enum kl_rc kl_expr_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct kl_type to, int position, struct kl_expr **ret,
-    struct kl_err *err) {
+enum kl_rc kl_expr_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct kl_type to,
+    int position, struct kl_expr **ret, struct kl_err *err) {
     if (to.id == KL_T_NULL) {
         *ret = arg;
         return KL_OK;
@@ -171,23 +181,24 @@ enum kl_rc kl_expr_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct k
         return arg->kind == KL_EXPR_KIND_CONST ? type_const(b, arg, to, true, position, ret, err)
                                                : type_param(b, arg, to, true, position, ret, err);
     }
-    /* A decimal's static scale is an upper bound only, so a written cast to the same type still rounds, except on a column. */
+    /* A decimal's static scale is an upper bound only, so a written cast to the same type still
+     * rounds, except on a column. */
     bool dynamic = to.id == KL_T_DECIMAL && arg->kind != KL_EXPR_KIND_SLOT;
     if (same_type(arg->type, to) && !dynamic) {
         *ret = arg;
         return KL_OK;
     }
     if (!castable(arg->type, to)) {
-        return kl_fail_at(err, KL_E_TYPE, position, "cannot cast type %s to %s", kl_expr__type_name(arg->type.id),
-            kl_expr__type_name(to.id));
+        return kl_fail_at(err, KL_E_TYPE, position, "cannot cast type %s to %s",
+            kl_expr__type_name(arg->type.id), kl_expr__type_name(to.id));
     }
     return cast_node(b, arg, to, relabels(arg->type, to) ? eval_relabel : eval_cast, ret, err);
 }
 
 /* ---- where several results meet ---- */
 
-enum kl_rc kl_expr__unify(struct kl_expr_builder *b, struct kl_expr **list, size_t n, const char *what, int position,
-    struct kl_type *ret, struct kl_err *err) {
+enum kl_rc kl_expr__unify(struct kl_expr_builder *b, struct kl_expr **list, size_t n,
+    const char *what, int position, struct kl_type *ret, struct kl_err *err) {
     struct kl_type common = KL_TYPE(NULL);
     for (size_t i = 0; i < n; i++) {
         struct kl_type t = list[i]->type, met;
@@ -197,8 +208,8 @@ enum kl_rc kl_expr__unify(struct kl_expr_builder *b, struct kl_expr **list, size
         if (common.id == KL_T_NULL) {
             common = t;
         } else if (!kl_type_common(common, t, &met)) {
-            return kl_fail_at(err, KL_E_TYPE, position, "%s types %s and %s cannot be matched", what,
-                kl_expr__type_name(common.id), kl_expr__type_name(t.id));
+            return kl_fail_at(err, KL_E_TYPE, position, "%s types %s and %s cannot be matched",
+                what, kl_expr__type_name(common.id), kl_expr__type_name(t.id));
         } else {
             common = met;
         }
@@ -213,12 +224,14 @@ enum kl_rc kl_expr__unify(struct kl_expr_builder *b, struct kl_expr **list, size
     return KL_OK;
 }
 
-enum kl_rc kl_expr__want_bool(struct kl_expr_builder *b, struct kl_expr **e, const char *what, int position, struct kl_err *err) {
+enum kl_rc kl_expr__want_bool(struct kl_expr_builder *b, struct kl_expr **e, const char *what,
+    int position, struct kl_err *err) {
     if (kl_expr__is_unknown(*e)) {
         return kl_expr__coerce(b, *e, KL_TYPE(BOOLEAN), position, e, err);
     }
     if ((*e)->type.id != KL_T_BOOLEAN) {
-        return kl_fail_at(err, KL_E_TYPE, position, "argument of %s must be type boolean, not type %s", what,
+        return kl_fail_at(err, KL_E_TYPE, position,
+            "argument of %s must be type boolean, not type %s", what,
             kl_expr__type_name((*e)->type.id));
     }
     return KL_OK;

@@ -1,17 +1,22 @@
 /* Comparisons: = <> < <= > >=, IS DISTINCT FROM, IN, BETWEEN.
  *
- * Two types resolve once, at build time, to one function over two non-NULL values. Integers, texts and doubles have their own; integers
- * against decimals compare exactly; as soon as one side is floating point both are compared as doubles, as PostgreSQL does
- * (NaN equals itself and is above everything). */
+ * Two types resolve once, at build time, to one function over two non-NULL values. Integers, texts
+ * and doubles have their own; integers against decimals compare exactly; as soon as one side is
+ * floating point both are compared as doubles, as PostgreSQL does (NaN equals itself and is above
+ * everything). */
 #include "sql/expr_internal.h"
 
 #include <math.h>
 
 /* ---- comparing two values ---- */
 
-static int cmp_int(const struct kl_val *a, const struct kl_val *b) { return (a->i > b->i) - (a->i < b->i); }
+static int cmp_int(const struct kl_val *a, const struct kl_val *b) {
+    return (a->i > b->i) - (a->i < b->i);
+}
 
-static int cmp_bool(const struct kl_val *a, const struct kl_val *b) { return (int)a->b - (int)b->b; }
+static int cmp_bool(const struct kl_val *a, const struct kl_val *b) {
+    return (int)a->b - (int)b->b;
+}
 
 static int order_double(double a, double b) {
     if (isnan(a) || isnan(b)) {
@@ -20,7 +25,9 @@ static int order_double(double a, double b) {
     return (a > b) - (a < b);
 }
 
-static int cmp_double(const struct kl_val *a, const struct kl_val *b) { return order_double(a->d, b->d); }
+static int cmp_double(const struct kl_val *a, const struct kl_val *b) {
+    return order_double(a->d, b->d);
+}
 
 static int cmp_mixed(const struct kl_val *a, const struct kl_val *b) {
     return order_double(kl_expr__to_double(a), kl_expr__to_double(b));
@@ -32,9 +39,13 @@ static int cmp_bytes(const struct kl_val *a, const struct kl_val *b) {
     return c ? c : (a->len > b->len) - (a->len < b->len);
 }
 
-static bool is_point(uint8_t id) { return id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME; }
+static bool is_point(uint8_t id) {
+    return id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME;
+}
 
-static bool is_float(uint8_t id) { return id == KL_T_DOUBLE || id == KL_T_FLOAT; }
+static bool is_float(uint8_t id) {
+    return id == KL_T_DOUBLE || id == KL_T_FLOAT;
+}
 
 kl_expr_cmp_fn *kl_expr__cmp_fn(struct kl_type a, struct kl_type b) {
     if (kl_type_is_integer(a.id) && kl_type_is_integer(b.id)) {
@@ -57,16 +68,22 @@ kl_expr_cmp_fn *kl_expr__cmp_fn(struct kl_type a, struct kl_type b) {
         return NULL;
     }
     switch (a.id) {
-    case KL_T_BOOLEAN: return cmp_bool;
-    case KL_T_TIME: return cmp_int;
-    case KL_T_BYTES: return cmp_bytes;
-    case KL_T_NULL: return NULL;
-    default: return kl_val_cmp; /* UUID, INTERVAL, EMBEDDING */
+    case KL_T_BOOLEAN:
+        return cmp_bool;
+    case KL_T_TIME:
+        return cmp_int;
+    case KL_T_BYTES:
+        return cmp_bytes;
+    case KL_T_NULL:
+        return NULL;
+    default:
+        return kl_val_cmp; /* UUID, INTERVAL, EMBEDDING */
     }
 }
 
-enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_expr **l, struct kl_expr **r,
-    int position, kl_expr_cmp_fn **ret, struct kl_err *err) {
+enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode op,
+    struct kl_expr **l, struct kl_expr **r, int position, kl_expr_cmp_fn **ret,
+    struct kl_err *err) {
     bool l_open = kl_expr__is_unknown(*l), r_open = kl_expr__is_unknown(*r);
     struct kl_type text = KL_TYPE(TEXT);
     if (l_open) {
@@ -83,32 +100,40 @@ enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode o
 
 static bool holds(unsigned op, int c) {
     switch (op) {
-    case KL_OP_EQ: return c == 0;
-    case KL_OP_NE: return c != 0;
-    case KL_OP_LT: return c < 0;
-    case KL_OP_LE: return c <= 0;
-    case KL_OP_GT: return c > 0;
-    default: return c >= 0;
+    case KL_OP_EQ:
+        return c == 0;
+    case KL_OP_NE:
+        return c != 0;
+    case KL_OP_LT:
+        return c < 0;
+    case KL_OP_LE:
+        return c <= 0;
+    case KL_OP_GT:
+        return c > 0;
+    default:
+        return c >= 0;
     }
 }
 
 /* Both sides are evaluated before either is looked at, as PostgreSQL's strict operators are. */
-#define BOTH_SIDES()                                                                                                   \
-    struct kl_val a, b;                                                                                                \
-    KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));                                                                 \
-    KL_TRY(e->args[1]->eval(e->args[1], ev, &b, err));                                                                 \
-    if (a.null | b.null) {                                                                                             \
-        *ret = kl_val_null(KL_T_BOOLEAN);                                                                              \
-        return KL_OK;                                                                                                  \
+#define BOTH_SIDES()                                                                               \
+    struct kl_val a, b;                                                                            \
+    KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));                                             \
+    KL_TRY(e->args[1]->eval(e->args[1], ev, &b, err));                                             \
+    if (a.null | b.null) {                                                                         \
+        *ret = kl_val_null(KL_T_BOOLEAN);                                                          \
+        return KL_OK;                                                                              \
     }
 
-static enum kl_rc eval_cmp(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_cmp(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     BOTH_SIDES();
     *ret = kl_val_bool(holds(e->op, e->cmp(&a, &b)));
     return KL_OK;
 }
 
-static enum kl_rc eval_cmp_int(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_cmp_int(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     BOTH_SIDES();
     *ret = kl_val_bool(holds(e->op, cmp_int(&a, &b)));
     return KL_OK;
@@ -118,7 +143,8 @@ static bool same_bytes(const struct kl_val *a, const struct kl_val *b) {
     return a->len == b->len && (a->len == 0 || memcmp(a->s, b->s, a->len) == 0);
 }
 
-static enum kl_rc eval_bytes_eq(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_bytes_eq(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     BOTH_SIDES();
     *ret = kl_val_bool(same_bytes(&a, &b) == (e->op == KL_OP_EQ));
     return KL_OK;
@@ -131,8 +157,8 @@ static kl_expr_eval_fn *eval_for(kl_expr_cmp_fn *cmp, enum kl_expr_opcode op) {
     return cmp == cmp_bytes && (op == KL_OP_EQ || op == KL_OP_NE) ? eval_bytes_eq : eval_cmp;
 }
 
-enum kl_rc kl_expr__compare(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_expr *l, struct kl_expr *r,
-    int position, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr__compare(struct kl_expr_builder *b, enum kl_expr_opcode op, struct kl_expr *l,
+    struct kl_expr *r, int position, struct kl_expr **ret, struct kl_err *err) {
     kl_expr_cmp_fn *cmp;
     KL_TRY(kl_expr__cmp_resolve(b, op, &l, &r, position, &cmp, err));
     struct kl_expr *args[2] = {l, r}, *e;
@@ -146,7 +172,8 @@ enum kl_rc kl_expr__compare(struct kl_expr_builder *b, enum kl_expr_opcode op, s
 
 /* ---- IS [NOT] DISTINCT FROM ---- */
 
-static enum kl_rc eval_distinct(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_distinct(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val a, b;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));
     KL_TRY(e->args[1]->eval(e->args[1], ev, &b, err));
@@ -155,8 +182,8 @@ static enum kl_rc eval_distinct(const struct kl_expr *e, struct kl_eval *ev, str
     return KL_OK;
 }
 
-enum kl_rc kl_expr_distinct(struct kl_expr_builder *b, bool negate, struct kl_expr *l, struct kl_expr *r, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_distinct(struct kl_expr_builder *b, bool negate, struct kl_expr *l,
+    struct kl_expr *r, int position, struct kl_expr **ret, struct kl_err *err) {
     kl_expr_cmp_fn *cmp;
     KL_TRY(kl_expr__cmp_resolve(b, KL_OP_EQ, &l, &r, position, &cmp, err));
     struct kl_expr *args[2] = {l, r}, *e;
@@ -171,7 +198,8 @@ enum kl_rc kl_expr_distinct(struct kl_expr_builder *b, bool negate, struct kl_ex
 
 /* ---- IN ---- */
 
-static enum kl_rc eval_in(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_in(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val a, b;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));
     bool unknown = false;
@@ -188,7 +216,8 @@ static enum kl_rc eval_in(const struct kl_expr *e, struct kl_eval *ev, struct kl
     return KL_OK;
 }
 
-/* What an untyped left side of IN or operand of CASE becomes: the type of the first typed one it meets, else text. */
+/* What an untyped left side of IN or operand of CASE becomes: the type of the first typed one it
+ * meets, else text. */
 static struct kl_type first_type(struct kl_expr *const *list, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (!kl_expr__is_unknown(list[i])) {
@@ -198,8 +227,8 @@ static struct kl_type first_type(struct kl_expr *const *list, size_t n) {
     return KL_TYPE(TEXT);
 }
 
-enum kl_rc kl_expr_in(struct kl_expr_builder *b, bool negate, struct kl_expr *arg, struct kl_expr *const *list, size_t n,
-    int position, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_in(struct kl_expr_builder *b, bool negate, struct kl_expr *arg,
+    struct kl_expr *const *list, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr **args = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n + 1), *e;
     kl_expr_cmp_fn **cmps = KL_ARENA_ARRAY(b->arena, kl_expr_cmp_fn *, n + 1);
     if (!args || !cmps) {
@@ -223,8 +252,10 @@ enum kl_rc kl_expr_in(struct kl_expr_builder *b, bool negate, struct kl_expr *ar
 
 /* ---- BETWEEN ---- */
 
-/* value >= low AND value <= high, the value evaluated once; a false first half leaves the second alone, as AND does. */
-static enum kl_rc eval_between(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+/* value >= low AND value <= high, the value evaluated once; a false first half leaves the second
+ * alone, as AND does. */
+static enum kl_rc eval_between(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val v, bound;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
     bool unknown = false;
@@ -244,8 +275,9 @@ static enum kl_rc eval_between(const struct kl_expr *e, struct kl_eval *ev, stru
     return KL_OK;
 }
 
-enum kl_rc kl_expr_between(struct kl_expr_builder *b, bool negate, struct kl_expr *arg, struct kl_expr *lo, struct kl_expr *hi,
-    int position, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_between(struct kl_expr_builder *b, bool negate, struct kl_expr *arg,
+    struct kl_expr *lo, struct kl_expr *hi, int position, struct kl_expr **ret,
+    struct kl_err *err) {
     struct kl_expr *args[3] = {arg, lo, hi}, *e;
     kl_expr_cmp_fn **cmps = KL_ARENA_ARRAY(b->arena, kl_expr_cmp_fn *, 2);
     if (!cmps) {

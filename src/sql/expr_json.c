@@ -1,8 +1,8 @@
 /* Reading JSON by key and index straight out of its text: one pass, no tree, no allocation.
  *
- * The text comes from a JSON column (checked when it was written) or from any text column, so nothing is taken for granted: the skipper
- * never leaves the text, its recursion is a counter, and what cannot be read counts as absent. Of a repeated key the last one counts, as
- * in PostgreSQL. */
+ * The text comes from a JSON column (checked when it was written) or from any text column, so
+ * nothing is taken for granted: the skipper never leaves the text, its recursion is a counter, and
+ * what cannot be read counts as absent. Of a repeated key the last one counts, as in PostgreSQL. */
 #include "sql/expr_internal.h"
 
 struct cursor {
@@ -10,7 +10,8 @@ struct cursor {
 };
 
 static void skip_space(struct cursor *c) {
-    while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')) {
+    while (
+        c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')) {
         c->at++;
     }
 }
@@ -29,8 +30,8 @@ static bool skip_string(struct cursor *c) {
 }
 
 static bool is_plain(char ch) {
-    return ch != ',' && ch != ']' && ch != '}' && ch != ':' && ch != ' ' && ch != '\t' && ch != '\n' && ch != '\r' && ch != '"' &&
-        ch != '{' && ch != '[';
+    return ch != ',' && ch != ']' && ch != '}' && ch != ':' && ch != ' ' && ch != '\t' &&
+           ch != '\n' && ch != '\r' && ch != '"' && ch != '{' && ch != '[';
 }
 
 /* Past one value; ret: its text. */
@@ -52,7 +53,8 @@ static bool skip_value(struct cursor *c, struct kl_slice *ret) {
         *ret = kl_slice(start, (size_t)(c->at - start));
         return c->at > start;
     }
-    size_t depth = 0; /* brackets and braces need no telling apart here: the text is JSON or will not be found to be anything */
+    size_t depth = 0; /* brackets and braces need no telling apart here: the text is JSON or will
+                         not be found to be anything */
     while (c->at < c->end) {
         char ch = *c->at;
         if (ch == '"') {
@@ -79,13 +81,20 @@ enum kl_json_kind kl_expr__json_kind(struct kl_slice json) {
         return KL_JSON_NONE;
     }
     switch (*c.at) {
-    case '{': return KL_JSON_OBJECT;
-    case '[': return KL_JSON_ARRAY;
-    case '"': return KL_JSON_STRING;
-    case 't': return left >= 4 && memcmp(c.at, "true", 4) == 0 ? KL_JSON_TRUE : KL_JSON_NONE;
-    case 'f': return left >= 5 && memcmp(c.at, "false", 5) == 0 ? KL_JSON_FALSE : KL_JSON_NONE;
-    case 'n': return left >= 4 && memcmp(c.at, "null", 4) == 0 ? KL_JSON_NULL : KL_JSON_NONE;
-    default: return *c.at == '-' || (*c.at >= '0' && *c.at <= '9') ? KL_JSON_NUMBER : KL_JSON_NONE;
+    case '{':
+        return KL_JSON_OBJECT;
+    case '[':
+        return KL_JSON_ARRAY;
+    case '"':
+        return KL_JSON_STRING;
+    case 't':
+        return left >= 4 && memcmp(c.at, "true", 4) == 0 ? KL_JSON_TRUE : KL_JSON_NONE;
+    case 'f':
+        return left >= 5 && memcmp(c.at, "false", 5) == 0 ? KL_JSON_FALSE : KL_JSON_NONE;
+    case 'n':
+        return left >= 4 && memcmp(c.at, "null", 4) == 0 ? KL_JSON_NULL : KL_JSON_NONE;
+    default:
+        return *c.at == '-' || (*c.at >= '0' && *c.at <= '9') ? KL_JSON_NUMBER : KL_JSON_NONE;
     }
 }
 
@@ -94,7 +103,10 @@ enum kl_json_kind kl_expr__json_kind(struct kl_slice json) {
 static int hex4(const char *p, const char *end) {
     int v = 0;
     for (int i = 0; i < 4; i++, p++) {
-        int d = p >= end ? -1 : *p >= '0' && *p <= '9' ? *p - '0' : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10 : -1;
+        int d = p >= end                               ? -1
+                : *p >= '0' && *p <= '9'               ? *p - '0'
+                : (*p | 32) >= 'a' && (*p | 32) <= 'f' ? (*p | 32) - 'a' + 10
+                                                       : -1;
         if (d < 0) {
             return -1;
         }
@@ -138,7 +150,8 @@ static size_t put_code(char *out, uint32_t code) {
     return n;
 }
 
-/* Decodes the characters between the quotes; false for an escape that is none. out has room for in.len bytes: no escape grows. */
+/* Decodes the characters between the quotes; false for an escape that is none. out has room for
+ * in.len bytes: no escape grows. */
 static bool decode_string(struct kl_slice in, char *out, size_t *ret_len) {
     const char *p = in.ptr, *end = in.ptr + in.len;
     char *o = out;
@@ -175,7 +188,8 @@ static struct kl_slice inside_quotes(struct kl_slice json) {
     return json.len >= 2 ? kl_slice(json.ptr + 1, json.len - 2) : KL_SLICE_NONE;
 }
 
-enum kl_rc kl_expr__json_unquote(struct kl_slice json, struct kl_arena *arena, struct kl_slice *ret, struct kl_err *err) {
+enum kl_rc kl_expr__json_unquote(
+    struct kl_slice json, struct kl_arena *arena, struct kl_slice *ret, struct kl_err *err) {
     struct kl_slice in = inside_quotes(json);
     if (in.len == 0 || !memchr(in.ptr, '\\', in.len)) {
         *ret = kl_slice(in.ptr ? in.ptr : "", in.len);
@@ -267,7 +281,8 @@ int64_t kl_expr__json_length(struct kl_slice json) {
     struct walk w;
     struct kl_slice k, v;
     int64_t n = 0;
-    if ((kind != KL_JSON_ARRAY && kind != KL_JSON_OBJECT) || !walk_start(&w, json, kind == KL_JSON_OBJECT)) {
+    if ((kind != KL_JSON_ARRAY && kind != KL_JSON_OBJECT) ||
+        !walk_start(&w, json, kind == KL_JSON_OBJECT)) {
         return -1;
     }
     while (walk_next(&w, &k, &v)) {
@@ -300,10 +315,14 @@ bool kl_expr__json_has(struct kl_slice json, struct kl_slice key) {
     struct walk w;
     struct kl_slice k, v;
     switch (kl_expr__json_kind(json)) {
-    case KL_JSON_OBJECT: return kl_expr__json_member(json, key).ptr != NULL;
-    case KL_JSON_STRING: return string_is(json, key);
-    case KL_JSON_ARRAY: break;
-    default: return false;
+    case KL_JSON_OBJECT:
+        return kl_expr__json_member(json, key).ptr != NULL;
+    case KL_JSON_STRING:
+        return string_is(json, key);
+    case KL_JSON_ARRAY:
+        break;
+    default:
+        return false;
     }
     if (walk_start(&w, json, false)) {
         while (walk_next(&w, &k, &v)) {

@@ -1,11 +1,13 @@
-/* AND, OR, NOT, IS tests and CASE: three-valued logic with PostgreSQL's order of evaluation, left to right, stopping as soon as the
- * result is known, so that an error further right is not raised. */
+/* AND, OR, NOT, IS tests and CASE: three-valued logic with PostgreSQL's order of evaluation, left
+ * to right, stopping as soon as the result is known, so that an error further right is not raised.
+ */
 #include "sql/expr_internal.h"
 
 /* ---- AND, OR, NOT ---- */
 
 /* AND stops at FALSE, OR at TRUE; a NULL on the way makes the rest at best NULL. */
-static enum kl_rc eval_and_or(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_and_or(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     bool decisive = e->op == KL_EXPR_OR, unknown = false;
     struct kl_val v;
     for (uint32_t i = 0; i < e->n_args; i++) {
@@ -21,7 +23,8 @@ static enum kl_rc eval_and_or(const struct kl_expr *e, struct kl_eval *ev, struc
     return KL_OK;
 }
 
-static enum kl_rc eval_not(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_not(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     KL_TRY(e->args[0]->eval(e->args[0], ev, ret, err));
     if (!ret->null) {
         ret->b = !ret->b;
@@ -29,8 +32,8 @@ static enum kl_rc eval_not(const struct kl_expr *e, struct kl_eval *ev, struct k
     return KL_OK;
 }
 
-enum kl_rc kl_expr_logic(struct kl_expr_builder *b, enum kl_expr_bool op, struct kl_expr *const *args, size_t n, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_logic(struct kl_expr_builder *b, enum kl_expr_bool op,
+    struct kl_expr *const *args, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
     static const char *const names[] = {"AND", "OR", "NOT"};
     KL_ASSERT(n > 0 && (op != KL_EXPR_NOT || n == 1));
     struct kl_expr *e;
@@ -52,26 +55,41 @@ enum kl_rc kl_expr_logic(struct kl_expr_builder *b, enum kl_expr_bool op, struct
 
 /* ---- IS ---- */
 
-static enum kl_rc eval_is(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_is(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val v;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
     bool is = false;
     switch ((enum kl_expr_test)e->op) {
-    case KL_EXPR_IS_NULL: case KL_EXPR_IS_UNKNOWN: is = v.null; break;
-    case KL_EXPR_IS_NOT_NULL: case KL_EXPR_IS_NOT_UNKNOWN: is = !v.null; break;
-    case KL_EXPR_IS_TRUE: is = !v.null && v.b; break;
-    case KL_EXPR_IS_NOT_TRUE: is = v.null || !v.b; break;
-    case KL_EXPR_IS_FALSE: is = !v.null && !v.b; break;
-    case KL_EXPR_IS_NOT_FALSE: is = v.null || v.b; break;
+    case KL_EXPR_IS_NULL:
+    case KL_EXPR_IS_UNKNOWN:
+        is = v.null;
+        break;
+    case KL_EXPR_IS_NOT_NULL:
+    case KL_EXPR_IS_NOT_UNKNOWN:
+        is = !v.null;
+        break;
+    case KL_EXPR_IS_TRUE:
+        is = !v.null && v.b;
+        break;
+    case KL_EXPR_IS_NOT_TRUE:
+        is = v.null || !v.b;
+        break;
+    case KL_EXPR_IS_FALSE:
+        is = !v.null && !v.b;
+        break;
+    case KL_EXPR_IS_NOT_FALSE:
+        is = v.null || v.b;
+        break;
     }
     *ret = kl_val_bool(is);
     return KL_OK;
 }
 
-enum kl_rc kl_expr_is(struct kl_expr_builder *b, enum kl_expr_test test, struct kl_expr *arg, int position, struct kl_expr **ret,
-    struct kl_err *err) {
-    static const char *const names[] = {"", "", "IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE", "IS UNKNOWN",
-        "IS NOT UNKNOWN"};
+enum kl_rc kl_expr_is(struct kl_expr_builder *b, enum kl_expr_test test, struct kl_expr *arg,
+    int position, struct kl_expr **ret, struct kl_err *err) {
+    static const char *const names[] = {"", "", "IS TRUE", "IS NOT TRUE", "IS FALSE",
+        "IS NOT FALSE", "IS UNKNOWN", "IS NOT UNKNOWN"};
     if (test != KL_EXPR_IS_NULL && test != KL_EXPR_IS_NOT_NULL) {
         KL_TRY(kl_expr__want_bool(b, &arg, names[test], position, err));
     }
@@ -86,11 +104,13 @@ enum kl_rc kl_expr_is(struct kl_expr_builder *b, enum kl_expr_test test, struct 
 
 /* ---- CASE ---- */
 
-static enum kl_rc case_result(const struct kl_expr *e, uint32_t arg, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc case_result(const struct kl_expr *e, uint32_t arg, struct kl_eval *ev,
+    struct kl_val *ret, struct kl_err *err) {
     return e->args[arg]->eval(e->args[arg], ev, ret, err);
 }
 
-static enum kl_rc eval_case(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_case(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val operand = {0}, v;
     uint32_t first = e->has_operand, end = e->n_args - e->has_else;
     if (e->has_operand) {
@@ -98,7 +118,9 @@ static enum kl_rc eval_case(const struct kl_expr *e, struct kl_eval *ev, struct 
     }
     for (uint32_t i = first; i < end; i += 2) {
         KL_TRY(e->args[i]->eval(e->args[i], ev, &v, err));
-        bool hit = e->has_operand ? !operand.null && !v.null && e->cmps[(i - first) / 2](&operand, &v) == 0 : !v.null && v.b;
+        bool hit = e->has_operand
+                       ? !operand.null && !v.null && e->cmps[(i - first) / 2](&operand, &v) == 0
+                       : !v.null && v.b;
         if (hit) {
             return case_result(e, i + 1, ev, ret, err);
         }
@@ -110,8 +132,8 @@ static enum kl_rc eval_case(const struct kl_expr *e, struct kl_eval *ev, struct 
     return KL_OK;
 }
 
-static enum kl_rc case_conditions(struct kl_expr_builder *b, struct kl_expr **operand, struct kl_expr **conds, size_t n,
-    kl_expr_cmp_fn **cmps, int position, struct kl_err *err) {
+static enum kl_rc case_conditions(struct kl_expr_builder *b, struct kl_expr **operand,
+    struct kl_expr **conds, size_t n, kl_expr_cmp_fn **cmps, int position, struct kl_err *err) {
     if (*operand && kl_expr__is_unknown(*operand)) {
         struct kl_type to = KL_TYPE(TEXT);
         for (size_t i = n; i-- > 0;) {
@@ -129,8 +151,9 @@ static enum kl_rc case_conditions(struct kl_expr_builder *b, struct kl_expr **op
     return KL_OK;
 }
 
-enum kl_rc kl_expr_case(struct kl_expr_builder *b, struct kl_expr *operand, const struct kl_expr_when *whens, size_t n,
-    struct kl_expr *otherwise, int position, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_case(struct kl_expr_builder *b, struct kl_expr *operand,
+    const struct kl_expr_when *whens, size_t n, struct kl_expr *otherwise, int position,
+    struct kl_expr **ret, struct kl_err *err) {
     KL_ASSERT(n > 0);
     struct kl_expr **conds = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n);
     struct kl_expr **results = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n + 1);

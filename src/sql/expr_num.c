@@ -1,9 +1,10 @@
 /* Arithmetic on plain numbers, without any notion of expressions.
  *
- * Decimals hold at most 38 digits where PostgreSQL's numeric holds any number. The rules: sum and difference have the wider scale,
- * a product the sum of the scales, a quotient the scale that PostgreSQL would choose (at least 16 significant
- * digits), a remainder the wider scale. When such a result would need more than 38 digits, its scale shrinks (half away from zero)
- * until it fits; only when the integer part alone does not fit is it out of range. */
+ * Decimals hold at most 38 digits where PostgreSQL's numeric holds any number. The rules: sum and
+ * difference have the wider scale, a product the sum of the scales, a quotient the scale that
+ * PostgreSQL would choose (at least 16 significant digits), a remainder the wider scale. When such
+ * a result would need more than 38 digits, its scale shrinks (half away from zero) until it fits;
+ * only when the integer part alone does not fit is it out of range. */
 #include "sql/expr_internal.h"
 
 #include <math.h>
@@ -19,25 +20,37 @@ enum kl_rc kl_expr__out_of_range(uint8_t type, struct kl_err *err) {
     return kl_fail(err, KL_E_TYPE, "%s out of range", kl_expr__type_name(type));
 }
 
-enum kl_rc kl_expr__div_zero(struct kl_err *err) { return kl_fail(err, KL_E_EXEC, "division by zero"); }
+enum kl_rc kl_expr__div_zero(struct kl_err *err) {
+    return kl_fail(err, KL_E_EXEC, "division by zero");
+}
 
 /* ---- integers ---- */
 
 static bool int_fits(uint8_t type, int64_t v) {
     switch (type) {
-    case KL_T_SMALLINT: return v >= INT16_MIN && v <= INT16_MAX;
-    case KL_T_INT: return v >= INT32_MIN && v <= INT32_MAX;
-    default: return true;
+    case KL_T_SMALLINT:
+        return v >= INT16_MIN && v <= INT16_MAX;
+    case KL_T_INT:
+        return v >= INT32_MIN && v <= INT32_MAX;
+    default:
+        return true;
     }
 }
 
-enum kl_rc kl_expr__int_op(uint8_t type, enum kl_expr_opcode op, int64_t a, int64_t b, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__int_op(uint8_t type, enum kl_expr_opcode op, int64_t a, int64_t b,
+    struct kl_val *ret, struct kl_err *err) {
     int64_t v = 0;
     bool over = false;
     switch (op) {
-    case KL_OP_ADD: over = __builtin_add_overflow(a, b, &v); break;
-    case KL_OP_SUB: over = __builtin_sub_overflow(a, b, &v); break;
-    case KL_OP_MUL: over = __builtin_mul_overflow(a, b, &v); break;
+    case KL_OP_ADD:
+        over = __builtin_add_overflow(a, b, &v);
+        break;
+    case KL_OP_SUB:
+        over = __builtin_sub_overflow(a, b, &v);
+        break;
+    case KL_OP_MUL:
+        over = __builtin_mul_overflow(a, b, &v);
+        break;
     case KL_OP_DIV:
     case KL_OP_MOD:
         if (b == 0) {
@@ -49,7 +62,8 @@ enum kl_rc kl_expr__int_op(uint8_t type, enum kl_expr_opcode op, int64_t a, int6
             v = op == KL_OP_DIV ? a / b : a % b;
         }
         break;
-    default: KL_UNREACHABLE();
+    default:
+        KL_UNREACHABLE();
     }
     if (over || !int_fits(type, v)) {
         return kl_expr__out_of_range(type, err);
@@ -64,12 +78,17 @@ static enum kl_rc float_range(bool overflow, struct kl_err *err) {
     return kl_fail(err, KL_E_TYPE, "value out of range: %s", overflow ? "overflow" : "underflow");
 }
 
-enum kl_rc kl_expr__float_op(uint8_t type, enum kl_expr_opcode op, double a, double b, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__float_op(uint8_t type, enum kl_expr_opcode op, double a, double b,
+    struct kl_val *ret, struct kl_err *err) {
     double v = 0;
     bool may_vanish = false; /* a zero result of operands that are not zero lost everything */
     switch (op) {
-    case KL_OP_ADD: v = a + b; break;
-    case KL_OP_SUB: v = a - b; break;
+    case KL_OP_ADD:
+        v = a + b;
+        break;
+    case KL_OP_SUB:
+        v = a - b;
+        break;
     case KL_OP_MUL:
         v = a * b;
         may_vanish = a != 0 && b != 0;
@@ -81,10 +100,12 @@ enum kl_rc kl_expr__float_op(uint8_t type, enum kl_expr_opcode op, double a, dou
         v = a / b;
         may_vanish = a != 0 && !isinf(b);
         break;
-    default: KL_UNREACHABLE();
+    default:
+        KL_UNREACHABLE();
     }
     if (type == KL_T_FLOAT) {
-        v = (float)v; /* rounding twice is harmless: a double has more than twice the digits of a float */
+        v = (float)
+            v; /* rounding twice is harmless: a double has more than twice the digits of a float */
     }
     if (isinf(v) && !isinf(a) && !isinf(b)) {
         return float_range(true, err);
@@ -101,7 +122,8 @@ enum kl_rc kl_expr__pow(double a, double b, double *ret, struct kl_err *err) {
         return kl_fail(err, KL_E_EXEC, "zero raised to a negative power is undefined");
     }
     if (a < 0 && isfinite(a) && isfinite(b) && floor(b) != b) {
-        return kl_fail(err, KL_E_EXEC, "a negative number raised to a non-integer power yields a complex result");
+        return kl_fail(err, KL_E_EXEC,
+            "a negative number raised to a non-integer power yields a complex result");
     }
     double v = pow(a, b);
     if (isinf(v) && isfinite(a) && isfinite(b)) {
@@ -124,7 +146,9 @@ static u128 pow10_of(int n) {
     return v;
 }
 
-static u128 magnitude(__int128 v) { return v < 0 ? (u128)0 - (u128)v : (u128)v; }
+static u128 magnitude(__int128 v) {
+    return v < 0 ? (u128)0 - (u128)v : (u128)v;
+}
 
 static int digits_of(u128 v) {
     int n = 1;
@@ -136,7 +160,8 @@ static int digits_of(u128 v) {
 
 static struct u256 mul_wide(u128 a, u128 b) {
     uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64), b0 = (uint64_t)b, b1 = (uint64_t)(b >> 64);
-    u128 low = (u128)a0 * b0, mid = (u128)a1 * b0 + (low >> 64); /* cannot overflow: (2^64-1)^2 + 2^64-1 */
+    u128 low = (u128)a0 * b0,
+         mid = (u128)a1 * b0 + (low >> 64); /* cannot overflow: (2^64-1)^2 + 2^64-1 */
     u128 mid2 = (u128)a0 * b1 + (uint64_t)mid;
     struct u256 r;
     r.lo = mid2 << 64 | (uint64_t)low;
@@ -164,7 +189,8 @@ static struct u256 div_wide(struct u256 n, u128 d, u128 *ret_rem) {
     return q;
 }
 
-/* n / 10^drop, half up. Cutting digits off first never moves a value across the half of a later cut. */
+/* n / 10^drop, half up. Cutting digits off first never moves a value across the half of a later
+ * cut. */
 static struct u256 drop_digits(struct u256 n, int drop) {
     u128 rem;
     while (drop > DIGITS) {
@@ -184,10 +210,13 @@ static struct u256 drop_digits(struct u256 n, int drop) {
     return n;
 }
 
-static bool fits(struct u256 n) { return n.hi == 0 && n.lo < pow10_of(DIGITS); }
+static bool fits(struct u256 n) {
+    return n.hi == 0 && n.lo < pow10_of(DIGITS);
+}
 
 /* Gives n (at `scale`) the largest scale, at most 38, at which it has at most 38 digits. */
-static enum kl_rc settle(struct u256 n, int scale, bool negative, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc settle(
+    struct u256 n, int scale, bool negative, struct kl_val *ret, struct kl_err *err) {
     for (int drop = KL_MAX(0, scale - DIGITS); drop <= scale; drop++) {
         struct u256 cut = drop_digits(n, drop);
         if (fits(cut)) {
@@ -210,13 +239,18 @@ struct kl_dec kl_expr__to_dec(const struct kl_val *v) {
 
 double kl_expr__to_double(const struct kl_val *v) {
     switch (v->type) {
-    case KL_T_DECIMAL: return kl_dec_to_double(kl_val_dec(v), v->scale);
-    case KL_T_DOUBLE: case KL_T_FLOAT: return v->d;
-    default: return (double)v->i;
+    case KL_T_DECIMAL:
+        return kl_dec_to_double(kl_val_dec(v), v->scale);
+    case KL_T_DOUBLE:
+    case KL_T_FLOAT:
+        return v->d;
+    default:
+        return (double)v->i;
     }
 }
 
-enum kl_rc kl_expr__dec_add(struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__dec_add(
+    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
     int scale = KL_MAX(a.scale, b.scale);
     struct u256 x = mul_wide(magnitude(a.v), pow10_of(scale - a.scale));
     struct u256 y = mul_wide(magnitude(b.v), pow10_of(scale - b.scale));
@@ -232,8 +266,10 @@ enum kl_rc kl_expr__dec_add(struct kl_dec a, struct kl_dec b, struct kl_val *ret
     return settle(diff, scale, x_less ? y_neg : x_neg, ret, err);
 }
 
-enum kl_rc kl_expr__dec_mul(struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
-    return settle(mul_wide(magnitude(a.v), magnitude(b.v)), a.scale + b.scale, (a.v < 0) != (b.v < 0), ret, err);
+enum kl_rc kl_expr__dec_mul(
+    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
+    return settle(mul_wide(magnitude(a.v), magnitude(b.v)), a.scale + b.scale,
+        (a.v < 0) != (b.v < 0), ret, err);
 }
 
 /* Position and value of the first base-10000 digit, which is how PostgreSQL stores a numeric. */
@@ -262,7 +298,8 @@ static int quotient_scale(struct kl_dec a, struct kl_dec b) {
     return KL_MAX(0, KL_MIN(scale, DIGITS));
 }
 
-enum kl_rc kl_expr__dec_div(struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__dec_div(
+    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
     if (b.v == 0) {
         return kl_expr__div_zero(err);
     }
@@ -287,7 +324,8 @@ enum kl_rc kl_expr__dec_div(struct kl_dec a, struct kl_dec b, struct kl_val *ret
     return settle((struct u256){.lo = q}, scale, (a.v < 0) != (b.v < 0), ret, err);
 }
 
-enum kl_rc kl_expr__dec_mod(struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__dec_mod(
+    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
     if (b.v == 0) {
         return kl_expr__div_zero(err);
     }
@@ -299,11 +337,13 @@ enum kl_rc kl_expr__dec_mod(struct kl_dec a, struct kl_dec b, struct kl_val *ret
         div_wide(value, divisor.lo, &rem);
         return settle((struct u256){.lo = rem}, scale, a.v < 0, ret, err);
     }
-    /* The divisor was widened past 38 digits, so a.scale == scale and it is larger than the value. */
+    /* The divisor was widened past 38 digits, so a.scale == scale and it is larger than the value.
+     */
     return settle(value, scale, a.v < 0, ret, err);
 }
 
-enum kl_rc kl_expr__dec_round(struct kl_dec a, int scale, enum kl_dec_round how, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_expr__dec_round(
+    struct kl_dec a, int scale, enum kl_dec_round how, struct kl_val *ret, struct kl_err *err) {
     bool negative = a.v < 0;
     u128 m = magnitude(a.v);
     scale = KL_MAX(-DIGITS - 1, KL_MIN(scale, DIGITS));
@@ -313,7 +353,9 @@ enum kl_rc kl_expr__dec_round(struct kl_dec a, int scale, enum kl_dec_round how,
     int drop = a.scale - scale;
     u128 unit = drop > DIGITS ? 0 : pow10_of(drop);
     u128 q = unit ? m / unit : 0, rem = unit ? m % unit : m;
-    bool up = how == KL_DEC_NEAREST ? unit && rem >= unit - rem : how == KL_DEC_CEIL ? !negative && rem : how == KL_DEC_FLOOR && negative && rem;
+    bool up = how == KL_DEC_NEAREST ? unit && rem >= unit - rem
+              : how == KL_DEC_CEIL  ? !negative && rem
+                                    : how == KL_DEC_FLOOR && negative && rem;
     q += up;
     int shown = KL_MAX(scale, 0);
     if (q == 0) {

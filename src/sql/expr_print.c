@@ -1,7 +1,9 @@
-/* An expression as SQL, for EXPLAIN and messages: operators in parentheses, casts as ::type, columns as their slot (#0), parameters as $1. */
+/* An expression as SQL, for EXPLAIN and messages: operators in parentheses, casts as ::type,
+ * columns as their slot (#0), parameters as $1. */
 #include "sql/expr_internal.h"
 
-static void print_list(const struct kl_expr *e, uint32_t first, uint32_t end, const char *between, struct kl_buf *out) {
+static void print_list(const struct kl_expr *e, uint32_t first, uint32_t end, const char *between,
+    struct kl_buf *out) {
     for (uint32_t i = first; i < end; i++) {
         if (i > first) {
             kl_buf_puts(out, between);
@@ -33,7 +35,8 @@ static void print_logic(const struct kl_expr *e, struct kl_buf *out) {
 }
 
 static void print_is(const struct kl_expr *e, struct kl_buf *out) {
-    static const char *const names[] = {"NULL", "NOT NULL", "TRUE", "NOT TRUE", "FALSE", "NOT FALSE", "UNKNOWN", "NOT UNKNOWN"};
+    static const char *const names[] = {
+        "NULL", "NOT NULL", "TRUE", "NOT TRUE", "FALSE", "NOT FALSE", "UNKNOWN", "NOT UNKNOWN"};
     kl_expr_print(e->args[0], out);
     kl_buf_printf(out, " IS %s", names[e->op]);
 }
@@ -82,30 +85,51 @@ static void print_call(const struct kl_expr *e, struct kl_buf *out) {
 
 void kl_expr_print(const struct kl_expr *e, struct kl_buf *out) {
     switch ((enum kl_expr_kind)e->kind) {
-    case KL_EXPR_KIND_CONST: kl_val_to_sql(&e->value, out); return;
-    case KL_EXPR_KIND_PARAM: kl_buf_printf(out, "$%u", e->index + 1); return;
-    case KL_EXPR_KIND_SLOT: kl_buf_printf(out, "#%u", e->index); return;
-    case KL_EXPR_KIND_CALL: print_call(e, out); return;
+    case KL_EXPR_KIND_CONST:
+        kl_val_to_sql(&e->value, out);
+        return;
+    case KL_EXPR_KIND_PARAM:
+        kl_buf_printf(out, "$%u", e->index + 1);
+        return;
+    case KL_EXPR_KIND_SLOT:
+        kl_buf_printf(out, "#%u", e->index);
+        return;
+    case KL_EXPR_KIND_CALL:
+        print_call(e, out);
+        return;
     case KL_EXPR_KIND_CAST:
         kl_expr_print(e->args[0], out);
         kl_buf_puts(out, "::");
         kl_type_sql_name(e->type, out);
         return;
-    default: break;
+    default:
+        break;
     }
     kl_buf_putc(out, '(');
     switch ((enum kl_expr_kind)e->kind) {
-    case KL_EXPR_KIND_LOGIC: print_logic(e, out); break;
-    case KL_EXPR_KIND_IS: print_is(e, out); break;
-    case KL_EXPR_KIND_IN: print_in(e, out); break;
-    case KL_EXPR_KIND_CASE: print_case(e, out); break;
-    case KL_EXPR_KIND_DISTINCT: print_list(e, 0, 2, e->negate ? " IS NOT DISTINCT FROM " : " IS DISTINCT FROM ", out); break;
+    case KL_EXPR_KIND_LOGIC:
+        print_logic(e, out);
+        break;
+    case KL_EXPR_KIND_IS:
+        print_is(e, out);
+        break;
+    case KL_EXPR_KIND_IN:
+        print_in(e, out);
+        break;
+    case KL_EXPR_KIND_CASE:
+        print_case(e, out);
+        break;
+    case KL_EXPR_KIND_DISTINCT:
+        print_list(e, 0, 2, e->negate ? " IS NOT DISTINCT FROM " : " IS DISTINCT FROM ", out);
+        break;
     case KL_EXPR_KIND_BETWEEN:
         kl_expr_print(e->args[0], out);
         kl_buf_puts(out, e->negate ? " NOT BETWEEN " : " BETWEEN ");
         print_list(e, 1, 3, " AND ", out);
         break;
-    default: print_op(e, out); break;
+    default:
+        print_op(e, out);
+        break;
     }
     kl_buf_putc(out, ')');
 }

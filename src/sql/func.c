@@ -1,7 +1,9 @@
-/* Calls: finding the function, fitting the arguments, evaluating. The table is func.def; a few names build something else than a call
- * (COALESCE, NULLIF, GREATEST, LEAST, MOD, POWER) and are listed here.
+/* Calls: finding the function, fitting the arguments, evaluating. The table is func.def; a few
+ * names build something else than a call (COALESCE, NULLIF, GREATEST, LEAST, MOD, POWER) and are
+ * listed here.
  *
- * Unless a function says otherwise it is strict: all arguments are evaluated, and if any is NULL so is the result. */
+ * Unless a function says otherwise it is strict: all arguments are evaluated, and if any is NULL so
+ * is the result. */
 #include "sql/func_internal.h"
 
 #include <stdio.h>
@@ -18,7 +20,8 @@ const size_t kl_func__count = KL_LEN(kl_func__table);
 
 /* ---- evaluating ---- */
 
-static enum kl_rc call_with(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *vals, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc call_with(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *vals,
+    struct kl_val *ret, struct kl_err *err) {
     bool null = false;
     for (uint32_t i = 0; i < e->n_args; i++) {
         KL_TRY(e->args[i]->eval(e->args[i], ev, &vals[i], err));
@@ -31,12 +34,14 @@ static enum kl_rc call_with(const struct kl_expr *e, struct kl_eval *ev, struct 
     return e->func->fn(e, ev, vals, ret, err);
 }
 
-static enum kl_rc eval_call(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_call(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val vals[LOCAL_ARGS];
     return call_with(e, ev, vals, ret, err);
 }
 
-static enum kl_rc eval_call_many(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_call_many(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val *vals = KL_ARENA_ARRAY(ev->arena, struct kl_val, e->n_args);
     if (!vals) {
         return kl_expr__no_memory(err);
@@ -77,37 +82,53 @@ static size_t least_args(const char *args) {
     return bar ? (size_t)(bar - args) : strlen(args);
 }
 
-static bool is_point(uint8_t id) { return id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME; }
+static bool is_point(uint8_t id) {
+    return id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME;
+}
 
-/* Whether an argument fits a letter, and the type that it is coerced to (KL_T_NULL: stays as it is). */
+/* Whether an argument fits a letter, and the type that it is coerced to (KL_T_NULL: stays as it
+ * is). */
 static bool fits(char letter, struct kl_type t, struct kl_type *ret_to) {
     bool open = t.id == KL_T_NULL;
     *ret_to = KL_TYPE(NULL);
     switch (letter) {
-    case 't': *ret_to = KL_TYPE(TEXT); return open || kl_type_is_text(t.id);
+    case 't':
+        *ret_to = KL_TYPE(TEXT);
+        return open || kl_type_is_text(t.id);
     case 'j':
         *ret_to = open ? KL_TYPE(TEXT) : *ret_to;
         return open || kl_type_is_text(t.id);
-    case 'i': *ret_to = KL_TYPE(BIGINT); return open || kl_type_is_integer(t.id);
-    case 'd': case 'n':
+    case 'i':
+        *ret_to = KL_TYPE(BIGINT);
+        return open || kl_type_is_integer(t.id);
+    case 'd':
+    case 'n':
         *ret_to = open ? KL_TYPE(DOUBLE) : *ret_to;
         return open || kl_type_is_number(t.id);
-    case 'D': return t.id == KL_T_DECIMAL;
-    case 'N': return t.id == KL_T_DECIMAL || kl_type_is_integer(t.id);
+    case 'D':
+        return t.id == KL_T_DECIMAL;
+    case 'N':
+        return t.id == KL_T_DECIMAL || kl_type_is_integer(t.id);
     case 'a':
         *ret_to = open ? KL_TYPE(TEXT) : *ret_to;
         return true;
-    case 'B': return t.id == KL_T_BYTES;
-    case 'k': *ret_to = kl_type_is_integer(t.id) ? KL_TYPE(BIGINT) : KL_TYPE(TEXT); return open || kl_type_is_integer(t.id) || kl_type_is_text(t.id);
+    case 'B':
+        return t.id == KL_T_BYTES;
+    case 'k':
+        *ret_to = kl_type_is_integer(t.id) ? KL_TYPE(BIGINT) : KL_TYPE(TEXT);
+        return open || kl_type_is_integer(t.id) || kl_type_is_text(t.id);
     case 's':
         *ret_to = open ? KL_TYPE(TIMESTAMP) : *ret_to;
         return open || is_point(t.id);
-    case 'm': return t.id == KL_T_INTERVAL;
-    case 'c': return t.id == KL_T_TIME;
+    case 'm':
+        return t.id == KL_T_INTERVAL;
+    case 'c':
+        return t.id == KL_T_TIME;
     case 'v':
         *ret_to = open ? KL_TYPE(TEXT) : *ret_to;
         return open || t.id == KL_T_EMBEDDING || kl_type_is_text(t.id);
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -126,29 +147,48 @@ static bool matches(const struct kl_func *f, struct kl_expr *const *args, size_t
 
 static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const *args) {
     switch (f->ret) {
-    case 't': return KL_TYPE(TEXT);
-    case 'i': return KL_TYPE(BIGINT);
-    case 'I': return KL_TYPE(INT);
-    case 'd': return KL_TYPE(DOUBLE);
-    case 'f': return KL_TYPE(FLOAT);
-    case 'b': return KL_TYPE(BOOLEAN);
-    case 'j': return KL_TYPE(JSON);
-    case 'u': return KL_TYPE(UUID);
-    case 'z': return KL_TYPE(DATETIME);
-    case 's': return KL_TYPE(TIMESTAMP);
-    case 'D': return KL_TYPE(DATE);
-    case 'T': return KL_TYPE(TIME);
-    case 'm': return KL_TYPE(INTERVAL);
-    case 'x': return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = 6};
-    case '0': return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38};
-    case 'e': return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = args[0]->type.scale};
-    case 'p': return args[1]->type.id == KL_T_DATE ? KL_TYPE(DATETIME) : args[1]->type;
-    default: return args[0]->type;
+    case 't':
+        return KL_TYPE(TEXT);
+    case 'i':
+        return KL_TYPE(BIGINT);
+    case 'I':
+        return KL_TYPE(INT);
+    case 'd':
+        return KL_TYPE(DOUBLE);
+    case 'f':
+        return KL_TYPE(FLOAT);
+    case 'b':
+        return KL_TYPE(BOOLEAN);
+    case 'j':
+        return KL_TYPE(JSON);
+    case 'u':
+        return KL_TYPE(UUID);
+    case 'z':
+        return KL_TYPE(DATETIME);
+    case 's':
+        return KL_TYPE(TIMESTAMP);
+    case 'D':
+        return KL_TYPE(DATE);
+    case 'T':
+        return KL_TYPE(TIME);
+    case 'm':
+        return KL_TYPE(INTERVAL);
+    case 'x':
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = 6};
+    case '0':
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38};
+    case 'e':
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = args[0]->type.scale};
+    case 'p':
+        return args[1]->type.id == KL_T_DATE ? KL_TYPE(DATETIME) : args[1]->type;
+    default:
+        return args[0]->type;
     }
 }
 
-static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *given, size_t n, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_expr *const *given, size_t n, int position, struct kl_expr **ret,
+    struct kl_err *err) {
     struct kl_expr **args = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n + 1), *e;
     if (!args) {
         return kl_expr__no_memory(err);
@@ -164,7 +204,8 @@ static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f, 
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CALL, result_type(f, args), args, n, &e, err));
     e->func = f;
     e->eval = n <= LOCAL_ARGS ? eval_call : eval_call_many;
-    e->flags |= (f->flags & KL_FUNC_VOLATILE ? KL_EXPR_VOLATILE : 0) | (f->flags & KL_FUNC_STABLE ? KL_EXPR_STATEMENT : 0);
+    e->flags |= (f->flags & KL_FUNC_VOLATILE ? KL_EXPR_VOLATILE : 0) |
+                (f->flags & KL_FUNC_STABLE ? KL_EXPR_STATEMENT : 0);
     if ((f->flags & KL_FUNC_CALLED_ON_NULL) && !(f->flags & KL_FUNC_NULLABLE)) {
         e->flags &= (uint8_t)~KL_EXPR_NULLABLE;
     } else if (f->flags & KL_FUNC_NULLABLE) {
@@ -176,7 +217,8 @@ static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f, 
 
 /* ---- names that build something else ---- */
 
-static enum kl_rc eval_coalesce(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_coalesce(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     for (uint32_t i = 0; i < e->n_args; i++) {
         KL_TRY(e->args[i]->eval(e->args[i], ev, ret, err));
         if (!ret->null) {
@@ -187,7 +229,8 @@ static enum kl_rc eval_coalesce(const struct kl_expr *e, struct kl_eval *ev, str
 }
 
 /* NULLs are passed over; all NULL gives NULL. */
-static enum kl_rc eval_extreme(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_extreme(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     bool want_less = e->func->name[0] == 'l';
     kl_expr_cmp_fn *cmp = kl_expr__cmp_fn(e->type, e->type);
     struct kl_val v;
@@ -201,7 +244,8 @@ static enum kl_rc eval_extreme(const struct kl_expr *e, struct kl_eval *ev, stru
     return KL_OK;
 }
 
-static enum kl_rc eval_nullif(const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc eval_nullif(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     struct kl_val other;
     KL_TRY(e->args[0]->eval(e->args[0], ev, ret, err));
     KL_TRY(e->args[1]->eval(e->args[1], ev, &other, err));
@@ -212,16 +256,18 @@ static enum kl_rc eval_nullif(const struct kl_expr *e, struct kl_eval *ev, struc
     return KL_OK;
 }
 
-static enum kl_rc special_node(struct kl_expr_builder *b, const struct kl_func *f, struct kl_type type, struct kl_expr *const *args,
-    size_t n, struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc special_node(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_type type, struct kl_expr *const *args, size_t n, struct kl_expr **ret,
+    struct kl_err *err) {
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CALL, type, args, n, ret, err));
     (*ret)->func = f;
     return KL_OK;
 }
 
 /* COALESCE, GREATEST, LEAST: NULL only when every argument can be. */
-static enum kl_rc build_unified(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *given, size_t n,
-    int position, struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc build_unified(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_expr *const *given, size_t n, int position, struct kl_expr **ret,
+    struct kl_err *err) {
     struct kl_expr **args = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n + 1), *e;
     if (!args) {
         return kl_expr__no_memory(err);
@@ -231,8 +277,8 @@ static enum kl_rc build_unified(struct kl_expr_builder *b, const struct kl_func 
     struct kl_type type;
     KL_TRY(kl_expr__unify(b, args, n, what, position, &type, err));
     if (f->name[0] != 'c' && !kl_expr__cmp_fn(type, type)) {
-        return kl_fail_at(err, KL_E_TYPE, position, "could not identify a comparison function for type %s",
-            kl_expr__type_name(type.id));
+        return kl_fail_at(err, KL_E_TYPE, position,
+            "could not identify a comparison function for type %s", kl_expr__type_name(type.id));
     }
     KL_TRY(special_node(b, f, type, args, n, &e, err));
     for (size_t i = 0; i < n; i++) {
@@ -245,19 +291,23 @@ static enum kl_rc build_unified(struct kl_expr_builder *b, const struct kl_func 
     return KL_OK;
 }
 
-static bool is_float(uint8_t id) { return id == KL_T_FLOAT || id == KL_T_DOUBLE; }
-
-static bool same_kind(uint8_t a, uint8_t b) {
-    return a == b || !kl_type_is_number(a) || !kl_type_is_number(b) || (kl_type_is_integer(a) && kl_type_is_integer(b)) ||
-        (is_float(a) && is_float(b));
+static bool is_float(uint8_t id) {
+    return id == KL_T_FLOAT || id == KL_T_DOUBLE;
 }
 
-static enum kl_rc build_nullif(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *given, size_t n,
-    int position, struct kl_expr **ret, struct kl_err *err) {
+static bool same_kind(uint8_t a, uint8_t b) {
+    return a == b || !kl_type_is_number(a) || !kl_type_is_number(b) ||
+           (kl_type_is_integer(a) && kl_type_is_integer(b)) || (is_float(a) && is_float(b));
+}
+
+static enum kl_rc build_nullif(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_expr *const *given, size_t n, int position, struct kl_expr **ret,
+    struct kl_err *err) {
     struct kl_expr *args[2] = {given[0], given[1]}, *e;
     kl_expr_cmp_fn *cmp;
     KL_TRY(kl_expr__cmp_resolve(b, KL_OP_EQ, &args[0], &args[1], position, &cmp, err));
-    if (!same_kind(args[0]->type.id, args[1]->type.id)) { /* PostgreSQL compares, and returns, the type in which both meet */
+    if (!same_kind(args[0]->type.id,
+            args[1]->type.id)) { /* PostgreSQL compares, and returns, the type in which both meet */
         struct kl_type met;
         KL_TRY(kl_expr__unify(b, args, 2, "NULLIF", position, &met, err));
     }
@@ -268,54 +318,63 @@ static enum kl_rc build_nullif(struct kl_expr_builder *b, const struct kl_func *
     return KL_OK;
 }
 
-static enum kl_rc build_mod(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *args, size_t n, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc build_mod(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_expr *const *args, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
     return kl_expr__arith(b, KL_OP_MOD, args[0], args[1], position, ret, err);
 }
 
-static enum kl_rc build_power(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *args, size_t n, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc build_power(struct kl_expr_builder *b, const struct kl_func *f,
+    struct kl_expr *const *args, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
     return kl_expr__arith(b, KL_OP_POW, args[0], args[1], position, ret, err);
 }
 
 static const struct {
     struct kl_func func;
     size_t least, most;
-    enum kl_rc (*build)(struct kl_expr_builder *b, const struct kl_func *f, struct kl_expr *const *args, size_t n, int position,
-        struct kl_expr **ret, struct kl_err *err);
+    enum kl_rc (*build)(struct kl_expr_builder *b, const struct kl_func *f,
+        struct kl_expr *const *args, size_t n, int position, struct kl_expr **ret,
+        struct kl_err *err);
 } specials[] = {
-    {{.name = "coalesce"}, 1, MAX_ARGS, build_unified}, {{.name = "greatest"}, 1, MAX_ARGS, build_unified},
-    {{.name = "least"}, 1, MAX_ARGS, build_unified},    {{.name = "nullif"}, 2, 2, build_nullif},
-    {{.name = "mod"}, 2, 2, build_mod},                 {{.name = "power"}, 2, 2, build_power},
+    {{.name = "coalesce"}, 1, MAX_ARGS, build_unified},
+    {{.name = "greatest"}, 1, MAX_ARGS, build_unified},
+    {{.name = "least"}, 1, MAX_ARGS, build_unified},
+    {{.name = "nullif"}, 2, 2, build_nullif},
+    {{.name = "mod"}, 2, 2, build_mod},
+    {{.name = "power"}, 2, 2, build_power},
     {{.name = "pow"}, 2, 2, build_power},
 };
 
 /* ---- calling by name ---- */
 
-static enum kl_rc no_function(struct kl_slice name, struct kl_expr *const *args, size_t n, int position, struct kl_err *err) {
+static enum kl_rc no_function(
+    struct kl_slice name, struct kl_expr *const *args, size_t n, int position, struct kl_err *err) {
     char types[200] = "";
     size_t len = 0;
     for (size_t i = 0; i < n && len + 24 < sizeof(types); i++) {
-        len += (size_t)snprintf(types + len, sizeof(types) - len, "%s%s", i ? ", " : "", kl_expr__type_name(args[i]->type.id));
+        len += (size_t)snprintf(types + len, sizeof(types) - len, "%s%s", i ? ", " : "",
+            kl_expr__type_name(args[i]->type.id));
     }
     if (n == 2 && name.len > 0 && (name.ptr[0] == '-' || name.ptr[0] == '?')) {
         return kl_expr__no_operator(kl_expr__opcode(name), args[0], args[1], position, err);
     }
-    enum kl_rc rc = kl_fail_at(err, KL_E_TYPE, position, "function %.*s(%s) does not exist", KL_FMT(name), types);
-    kl_err_hint(err, "No function matches the given name and argument types. You might need to add explicit type casts.");
+    enum kl_rc rc = kl_fail_at(
+        err, KL_E_TYPE, position, "function %.*s(%s) does not exist", KL_FMT(name), types);
+    kl_err_hint(err, "No function matches the given name and argument types. You might need to add "
+                     "explicit type casts.");
     return rc;
 }
 
-enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name, struct kl_expr *const *args, size_t n, int position,
-    struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name,
+    struct kl_expr *const *args, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
     if (n > MAX_ARGS) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, position, "cannot pass more than %d arguments to a function", MAX_ARGS);
+        return kl_fail_at(err, KL_E_INVALID_SQL, position,
+            "cannot pass more than %d arguments to a function", MAX_ARGS);
     }
     for (size_t i = 0; i < KL_LEN(specials); i++) {
         if (kl_slice_eq_str(name, specials[i].func.name)) {
             return n < specials[i].least || n > specials[i].most
-                ? no_function(name, args, n, position, err)
-                : specials[i].build(b, &specials[i].func, args, n, position, ret, err);
+                       ? no_function(name, args, n, position, err)
+                       : specials[i].build(b, &specials[i].func, args, n, position, ret, err);
         }
     }
     bool known = false;
@@ -329,7 +388,8 @@ enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name, struct 
             continue;
         }
         if (!f->fn) {
-            return kl_fail_at(err, KL_E_UNSUPPORTED, position, "this form of %s() has no native form", f->name);
+            return kl_fail_at(
+                err, KL_E_UNSUPPORTED, position, "this form of %s() has no native form", f->name);
         }
         if (f->args[0] == 'v') {
             struct kl_expr *pair[2] = {args[0], args[1]};
@@ -339,5 +399,6 @@ enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name, struct 
         return call_node(b, f, args, n, position, ret, err);
     }
     return known ? no_function(name, args, n, position, err)
-                 : kl_fail_at(err, KL_E_UNSUPPORTED, position, "the function %.*s() has no native form", KL_FMT(name));
+                 : kl_fail_at(err, KL_E_UNSUPPORTED, position,
+                       "the function %.*s() has no native form", KL_FMT(name));
 }

@@ -1,10 +1,14 @@
-/* Who asks, and identifiers. An identifier that is text may still become the uuid of a column it is assigned to. */
+/* Who asks, and identifiers. An identifier that is text may still become the uuid of a column it is
+ * assigned to. */
 #include "sql/func_internal.h"
 
-#define ARGS const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret, struct kl_err *err
+#define ARGS                                                                                       \
+    const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret,    \
+        struct kl_err *err
 
 static enum kl_rc need(const void *p, const char *what, struct kl_err *err) {
-    return p ? KL_OK : kl_fail(err, KL_E_EXEC, "there is no %s to evaluate this expression with", what);
+    return p ? KL_OK
+             : kl_fail(err, KL_E_EXEC, "there is no %s to evaluate this expression with", what);
 }
 
 enum kl_rc kl_func__current_user(ARGS) {
@@ -25,7 +29,8 @@ enum kl_rc kl_func__snowflake_id(ARGS) {
     return KL_OK;
 }
 
-static enum kl_rc give_text(struct kl_eval *ev, const char *text, size_t len, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc give_text(
+    struct kl_eval *ev, const char *text, size_t len, struct kl_val *ret, struct kl_err *err) {
     char *p;
     KL_TRY(kl_expr__text_room(ev, len, &p, err));
     memcpy(p, text, len);

@@ -1,15 +1,19 @@
-/* Numeric functions. Where PostgreSQL has a numeric and a double version, a decimal argument takes the exact one and an integer, as
- * there, the double one; roots, powers and logarithms are always doubles. */
+/* Numeric functions. Where PostgreSQL has a numeric and a double version, a decimal argument takes
+ * the exact one and an integer, as there, the double one; roots, powers and logarithms are always
+ * doubles. */
 #include "sql/func_internal.h"
 
 #include <math.h>
 
-#define ARGS const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret, struct kl_err *err
+#define ARGS                                                                                       \
+    const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret,    \
+        struct kl_err *err
 
 enum kl_rc kl_func__abs(ARGS) {
     const struct kl_val *v = &args[0];
     switch (e->type.id) {
-    case KL_T_DOUBLE: case KL_T_FLOAT:
+    case KL_T_DOUBLE:
+    case KL_T_FLOAT:
         *ret = *v;
         ret->d = fabs(v->d);
         return KL_OK;
@@ -27,8 +31,8 @@ enum kl_rc kl_func__abs(ARGS) {
     }
 }
 
-static enum kl_rc round_number(const struct kl_expr *e, const struct kl_val *args, enum kl_dec_round how, double (*round_double)(double),
-    struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc round_number(const struct kl_expr *e, const struct kl_val *args,
+    enum kl_dec_round how, double (*round_double)(double), struct kl_val *ret, struct kl_err *err) {
     if (e->type.id == KL_T_DECIMAL) {
         int64_t scale = e->n_args > 1 ? args[1].i : 0;
         scale = KL_MAX((int64_t)-1000, KL_MIN(scale, (int64_t)1000));
@@ -38,13 +42,21 @@ static enum kl_rc round_number(const struct kl_expr *e, const struct kl_val *arg
     return KL_OK;
 }
 
-enum kl_rc kl_func__ceil(ARGS) { return round_number(e, args, KL_DEC_CEIL, ceil, ret, err); }
+enum kl_rc kl_func__ceil(ARGS) {
+    return round_number(e, args, KL_DEC_CEIL, ceil, ret, err);
+}
 
-enum kl_rc kl_func__floor(ARGS) { return round_number(e, args, KL_DEC_FLOOR, floor, ret, err); }
+enum kl_rc kl_func__floor(ARGS) {
+    return round_number(e, args, KL_DEC_FLOOR, floor, ret, err);
+}
 
-enum kl_rc kl_func__round(ARGS) { return round_number(e, args, KL_DEC_NEAREST, rint, ret, err); }
+enum kl_rc kl_func__round(ARGS) {
+    return round_number(e, args, KL_DEC_NEAREST, rint, ret, err);
+}
 
-enum kl_rc kl_func__trunc(ARGS) { return round_number(e, args, KL_DEC_TRUNC, trunc, ret, err); }
+enum kl_rc kl_func__trunc(ARGS) {
+    return round_number(e, args, KL_DEC_TRUNC, trunc, ret, err);
+}
 
 enum kl_rc kl_func__sign(ARGS) {
     if (e->type.id == KL_T_DECIMAL) {

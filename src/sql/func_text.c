@@ -1,10 +1,14 @@
-/* Text functions. Positions and lengths count characters, as in PostgreSQL; text is valid UTF-8. Results that are a part of an argument
- * borrow it. */
+/* Text functions. Positions and lengths count characters, as in PostgreSQL; text is valid UTF-8.
+ * Results that are a part of an argument borrow it. */
 #include "sql/func_internal.h"
 
-#define ARGS const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret, struct kl_err *err
+#define ARGS                                                                                       \
+    const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret,    \
+        struct kl_err *err
 
-static void give(struct kl_val *ret, struct kl_slice s) { *ret = kl_val_text(kl_slice(s.ptr ? s.ptr : "", s.len)); }
+static void give(struct kl_val *ret, struct kl_slice s) {
+    *ret = kl_val_text(kl_slice(s.ptr ? s.ptr : "", s.len));
+}
 
 /* Bytes of the first n characters. */
 static size_t bytes_of(struct kl_slice s, uint64_t n) {
@@ -23,9 +27,11 @@ static size_t put_char(char *out, uint32_t code) {
     return b.len;
 }
 
-static enum kl_rc map_case(struct kl_eval *ev, struct kl_slice s, uint32_t (*map)(uint32_t), struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc map_case(struct kl_eval *ev, struct kl_slice s, uint32_t (*map)(uint32_t),
+    struct kl_val *ret, struct kl_err *err) {
     char *out;
-    KL_TRY(kl_expr__text_room(ev, s.len * 2 + 4, &out, err)); /* a letter and its other case differ by a byte at most */
+    KL_TRY(kl_expr__text_room(
+        ev, s.len * 2 + 4, &out, err)); /* a letter and its other case differ by a byte at most */
     size_t n = 0;
     for (size_t i = 0; i < s.len;) {
         uint32_t code;
@@ -33,6 +39,9 @@ static enum kl_rc map_case(struct kl_eval *ev, struct kl_slice s, uint32_t (*map
         i += width;
         if (code < 0x80) {
             out[n++] = (char)map(code);
+        } else if (!kl_expr__utf8_locale()) {
+            return kl_fail(err, KL_E_UNSUPPORTED,
+                "the case of letters beyond ASCII needs the locale C.UTF-8 on the server");
         } else {
             n += put_char(out + n, map(code));
         }
@@ -41,9 +50,13 @@ static enum kl_rc map_case(struct kl_eval *ev, struct kl_slice s, uint32_t (*map
     return KL_OK;
 }
 
-enum kl_rc kl_func__lower(ARGS) { return map_case(ev, kl_val_slice(&args[0]), kl_expr__lower_code, ret, err); }
+enum kl_rc kl_func__lower(ARGS) {
+    return map_case(ev, kl_val_slice(&args[0]), kl_expr__lower_code, ret, err);
+}
 
-enum kl_rc kl_func__upper(ARGS) { return map_case(ev, kl_val_slice(&args[0]), kl_expr__upper_code, ret, err); }
+enum kl_rc kl_func__upper(ARGS) {
+    return map_case(ev, kl_val_slice(&args[0]), kl_expr__upper_code, ret, err);
+}
 
 /* ---- lengths and positions ---- */
 
@@ -64,7 +77,9 @@ static const char *find(struct kl_slice s, struct kl_slice what) {
 enum kl_rc kl_func__strpos(ARGS) {
     struct kl_slice s = kl_val_slice(&args[0]), what = kl_val_slice(&args[1]);
     const char *at = find(s, what);
-    int64_t place = what.len == 0 ? 1 : at ? (int64_t)kl_utf8_len(kl_slice(s.ptr, (size_t)(at - s.ptr))) + 1 : 0;
+    int64_t place = what.len == 0 ? 1
+                    : at          ? (int64_t)kl_utf8_len(kl_slice(s.ptr, (size_t)(at - s.ptr))) + 1
+                                  : 0;
     *ret = kl_val_int(KL_T_INT, place);
     return KL_OK;
 }
@@ -87,8 +102,10 @@ static bool among(struct kl_slice set, struct kl_slice ch) {
     return false;
 }
 
-static void trim(const struct kl_expr *e, const struct kl_val *args, bool front, bool back, struct kl_val *ret) {
-    struct kl_slice s = kl_val_slice(&args[0]), set = e->n_args > 1 ? kl_val_slice(&args[1]) : KL_S(" ");
+static void trim(
+    const struct kl_expr *e, const struct kl_val *args, bool front, bool back, struct kl_val *ret) {
+    struct kl_slice s = kl_val_slice(&args[0]),
+                    set = e->n_args > 1 ? kl_val_slice(&args[1]) : KL_S(" ");
     while (front && s.len > 0) {
         size_t width = kl_utf8_char(s, NULL);
         if (!among(set, kl_slice(s.ptr, width))) {
@@ -211,13 +228,15 @@ enum kl_rc kl_func__split_part(ARGS) {
 /* ---- building ---- */
 
 enum kl_rc kl_func__replace(ARGS) {
-    struct kl_slice s = kl_val_slice(&args[0]), from = kl_val_slice(&args[1]), to = kl_val_slice(&args[2]);
+    struct kl_slice s = kl_val_slice(&args[0]), from = kl_val_slice(&args[1]),
+                    to = kl_val_slice(&args[2]);
     if (from.len == 0 || s.len == 0) {
         give(ret, s);
         return KL_OK;
     }
     size_t hits = (size_t)count_fields(s, from) - 1, len, grown;
-    if (__builtin_mul_overflow(hits, to.len, &grown) || __builtin_add_overflow(s.len - hits * from.len, grown, &len)) {
+    if (__builtin_mul_overflow(hits, to.len, &grown) ||
+        __builtin_add_overflow(s.len - hits * from.len, grown, &len)) {
         return kl_expr__no_memory(err);
     }
     char *out;
@@ -293,8 +312,10 @@ static size_t fill_with(struct kl_slice fill, uint64_t fill_chars, uint64_t char
 }
 
 static enum kl_rc pad(ARGS, bool left) {
-    struct kl_slice s = kl_val_slice(&args[0]), fill = e->n_args > 2 ? kl_val_slice(&args[2]) : KL_S(" ");
-    uint64_t want = args[1].i > 0 ? (uint64_t)args[1].i : 0, have = kl_utf8_len(s), fill_chars = kl_utf8_len(fill);
+    struct kl_slice s = kl_val_slice(&args[0]),
+                    fill = e->n_args > 2 ? kl_val_slice(&args[2]) : KL_S(" ");
+    uint64_t want = args[1].i > 0 ? (uint64_t)args[1].i : 0, have = kl_utf8_len(s),
+             fill_chars = kl_utf8_len(fill);
     if (want > UINT32_MAX / 4) {
         return kl_fail(err, KL_E_TOO_LARGE, "requested length too large");
     }
@@ -313,11 +334,16 @@ static enum kl_rc pad(ARGS, bool left) {
     return KL_OK;
 }
 
-enum kl_rc kl_func__lpad(ARGS) { return pad(e, ev, args, ret, err, true); }
+enum kl_rc kl_func__lpad(ARGS) {
+    return pad(e, ev, args, ret, err, true);
+}
 
-enum kl_rc kl_func__rpad(ARGS) { return pad(e, ev, args, ret, err, false); }
+enum kl_rc kl_func__rpad(ARGS) {
+    return pad(e, ev, args, ret, err, false);
+}
 
-/* ---- concat: any types, by their output form (a boolean is t or f here, where a cast would say true) ---- */
+/* ---- concat: any types, by their output form (a boolean is t or f here, where a cast would say
+ * true) ---- */
 
 static void put_text(const struct kl_val *v, struct kl_buf *out) {
     if (v->type == KL_T_BOOLEAN) {
@@ -327,7 +353,8 @@ static void put_text(const struct kl_val *v, struct kl_buf *out) {
     }
 }
 
-static enum kl_rc take(struct kl_eval *ev, struct kl_buf *out, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc take(
+    struct kl_eval *ev, struct kl_buf *out, struct kl_val *ret, struct kl_err *err) {
     enum kl_rc rc = out->failed ? kl_expr__no_memory(err) : KL_OK;
     char *p = NULL;
     if (rc == KL_OK) {

@@ -1,11 +1,13 @@
-/* Distances between vectors: an EMBEDDING, or text of the form [0.1, 0.2]. Sums are doubles, results floats. A literal is read once when
- * building, a parameter once a statement. */
+/* Distances between vectors: an EMBEDDING, or text of the form [0.1, 0.2]. Sums are doubles,
+ * results floats. A literal is read once when building, a parameter once a statement. */
 #include "sql/func_internal.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define ARGS const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret, struct kl_err *err
+#define ARGS                                                                                       \
+    const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *args, struct kl_val *ret,    \
+        struct kl_err *err
 #define MAX_DIM 8192
 
 static enum kl_rc fail(const char *name, enum kl_rc rc, const char *what, struct kl_err *err) {
@@ -46,7 +48,8 @@ static bool parse_numbers(struct kl_slice s, float *out, uint32_t *ret_dim) {
         const char *comma = memchr(s.ptr, ',', s.len);
         size_t len = comma ? (size_t)(comma - s.ptr) : s.len;
         double d;
-        if (n == MAX_DIM || !kl_parse_double(kl_slice_trim(kl_slice(s.ptr, len)), &d) || !isfinite((float)d)) {
+        if (n == MAX_DIM || !kl_parse_double(kl_slice_trim(kl_slice(s.ptr, len)), &d) ||
+            !isfinite((float)d)) {
             return false;
         }
         out[n++] = (float)d;
@@ -62,7 +65,8 @@ static bool parse_numbers(struct kl_slice s, float *out, uint32_t *ret_dim) {
     return true;
 }
 
-static enum kl_rc parse_vector(const char *name, struct kl_slice s, struct kl_arena *arena, struct vector *ret, struct kl_err *err) {
+static enum kl_rc parse_vector(const char *name, struct kl_slice s, struct kl_arena *arena,
+    struct vector *ret, struct kl_err *err) {
     size_t most = 1;
     for (size_t i = 0; i < s.len; i++) {
         most += s.ptr[i] == ',';
@@ -73,7 +77,8 @@ static enum kl_rc parse_vector(const char *name, struct kl_slice s, struct kl_ar
     }
     if (!parse_numbers(s, data, &ret->dim)) {
         char what[160];
-        snprintf(what, sizeof(what), "failed to parse JSON query vector: %.*s", (int)KL_MIN(s.len, (size_t)80), s.ptr);
+        snprintf(what, sizeof(what), "failed to parse JSON query vector: %.*s",
+            (int)KL_MIN(s.len, (size_t)80), s.ptr);
         return fail(name, KL_E_TYPE, what, err);
     }
     if (ret->dim == 0) {
@@ -83,7 +88,8 @@ static enum kl_rc parse_vector(const char *name, struct kl_slice s, struct kl_ar
     return KL_OK;
 }
 
-static enum kl_rc vector_of(const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *v, struct vector *ret, struct kl_err *err) {
+static enum kl_rc vector_of(const struct kl_expr *e, struct kl_eval *ev, const struct kl_val *v,
+    struct vector *ret, struct kl_err *err) {
     if (v->type == KL_T_EMBEDDING) {
         *ret = (struct vector){v->s, v->len / (uint32_t)sizeof(float)};
         return KL_OK;
@@ -97,7 +103,9 @@ static enum kl_rc both(ARGS, struct vector *a, struct vector *b) {
     return a->dim == b->dim ? KL_OK : fail_dims(e->func->name, a->dim, b->dim, err);
 }
 
-static void give(struct kl_val *ret, double d) { *ret = (struct kl_val){.type = KL_T_FLOAT, .d = (float)d}; }
+static void give(struct kl_val *ret, double d) {
+    *ret = (struct kl_val){.type = KL_T_FLOAT, .d = (float)d};
+}
 
 enum kl_rc kl_func__cosine_distance(ARGS) {
     struct vector a, b;
@@ -136,8 +144,8 @@ enum kl_rc kl_func__inner_product(ARGS) {
     return KL_OK;
 }
 
-enum kl_rc kl_func__prepare_vectors(
-    struct kl_expr_builder *b, const char *name, struct kl_expr **pair, int position, struct kl_err *err) {
+enum kl_rc kl_func__prepare_vectors(struct kl_expr_builder *b, const char *name,
+    struct kl_expr **pair, int position, struct kl_err *err) {
     for (int i = 0; i < 2; i++) {
         const struct kl_expr *other = pair[!i];
         if (!kl_expr__is_unknown(pair[i])) {
@@ -157,7 +165,8 @@ enum kl_rc kl_func__prepare_vectors(
         if (other->type.id == KL_T_EMBEDDING && other->type.dim != v.dim) {
             return fail_dims(name, other->type.dim, v.dim, err);
         }
-        struct kl_val as = kl_val_str(KL_T_EMBEDDING, kl_slice(v.data, (size_t)v.dim * sizeof(float)));
+        struct kl_val as =
+            kl_val_str(KL_T_EMBEDDING, kl_slice(v.data, (size_t)v.dim * sizeof(float)));
         KL_TRY(kl_expr_const(b, as, &pair[i], err));
     }
     return KL_OK;

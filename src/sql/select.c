@@ -2,11 +2,12 @@
  *
  *   stream      no ORDER BY: each row that passes goes out at once; stops at the limit
  *   hold back   as stream, but with max_scan_rows: rows wait until the scan is known to be short
- *   sort        ORDER BY: keys and outputs are copied, ordered, then sent; with a LIMIT only that many are kept
- *   aggregate   one row comes out
+ *   sort        ORDER BY: keys and outputs are copied, ordered, then sent; with a LIMIT only that
+ * many are kept aggregate   one row comes out
  *
- * Nothing goes into the sink before it is certain that the scan stays within max_scan_rows: another executor can then start over.
- * A row is evaluated in ev->arena, which is rewound behind it. Cancellation and the deadline are looked at every 256 rows. */
+ * Nothing goes into the sink before it is certain that the scan stays within max_scan_rows: another
+ * executor can then start over. A row is evaluated in ev->arena, which is rewound behind it.
+ * Cancellation and the deadline are looked at every 256 rows. */
 #include "sql/select_internal.h"
 
 #include <stdlib.h>
@@ -39,8 +40,8 @@ static enum kl_rc check_stop(const struct run *r, struct kl_err *err) {
 
 /* ---- LIMIT and OFFSET ---- */
 
-static enum kl_rc count_of(const struct run *r, const struct kl_expr *e, const char *name, uint64_t none, uint64_t *ret,
-    struct kl_err *err) {
+static enum kl_rc count_of(const struct run *r, const struct kl_expr *e, const char *name,
+    uint64_t none, uint64_t *ret, struct kl_err *err) {
     *ret = none;
     if (!e) {
         return KL_OK;
@@ -51,7 +52,8 @@ static enum kl_rc count_of(const struct run *r, const struct kl_expr *e, const c
         return KL_OK;
     }
     if (!kl_type_is_number(v.type) && !(v.flags & KL_VAL_UNKNOWN)) {
-        return kl_fail(err, KL_E_TYPE, "argument of %s must be type bigint, not type %s", name, kl_expr__type_name(v.type));
+        return kl_fail(err, KL_E_TYPE, "argument of %s must be type bigint, not type %s", name,
+            kl_expr__type_name(v.type));
     }
     KL_TRY(kl_val_cast(&v, KL_TYPE(BIGINT), KL_CAST_EXPLICIT, r->ev->arena, &n, err));
     if (n.i < 0) {
@@ -64,7 +66,8 @@ static enum kl_rc count_of(const struct run *r, const struct kl_expr *e, const c
 /* Rows that matter of an order: OFFSET + LIMIT. */
 static uint64_t wanted(const struct run *r) {
     uint64_t n;
-    return r->limit == UINT64_MAX || __builtin_add_overflow(r->limit, r->offset, &n) ? UINT64_MAX : n;
+    return r->limit == UINT64_MAX || __builtin_add_overflow(r->limit, r->offset, &n) ? UINT64_MAX
+                                                                                     : n;
 }
 
 /* ---- pulling ---- */
@@ -227,10 +230,11 @@ static enum kl_rc run_shape(struct run *r, struct kl_err *err) {
     return sel->n_order > 0 || r->limits->max_scan_rows ? run_sorted(r, err) : run_stream(r, err);
 }
 
-enum kl_rc kl_select_run(const struct kl_select *sel, struct kl_eval *ev, struct kl_source *src, struct kl_sink *sink,
-    const struct kl_select_limits *limits, struct kl_err *err) {
+enum kl_rc kl_select_run(const struct kl_select *sel, struct kl_eval *ev, struct kl_source *src,
+    struct kl_sink *sink, const struct kl_select_limits *limits, struct kl_err *err) {
     static const struct kl_select_limits no_limits;
-    struct run r = {.sel = sel, .ev = ev, .src = src, .sink = sink, .limits = limits ? limits : &no_limits};
+    struct run r = {
+        .sel = sel, .ev = ev, .src = src, .sink = sink, .limits = limits ? limits : &no_limits};
     enum kl_rc rc = run_shape(&r, err);
     ev->row = NULL; /* it pointed into what ends here */
     return rc;

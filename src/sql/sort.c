@@ -1,15 +1,17 @@
 /* Rows held back and put in order.
  *
- * A kept row is one allocation: its values, then the bytes that they borrow, so that dropping a row gives its memory back at once. Without a
- * bound rows are collected and sorted at the end; with one (LIMIT) they form a binary heap whose root is the last row that is still in, and a
- * row that comes later than the root is turned away before anything of it is copied.
+ * A kept row is one allocation: its values, then the bytes that they borrow, so that dropping a row
+ * gives its memory back at once. Without a bound rows are collected and sorted at the end; with one
+ * (LIMIT) they form a binary heap whose root is the last row that is still in, and a row that comes
+ * later than the root is turned away before anything of it is copied.
  *
  * Order: the keys, then arrival. So the sort is stable whatever the library's qsort does. */
 #include "sql/select_internal.h"
 
 #include <stdlib.h>
 
-void kl_sorter__init(struct kl_sorter *s, const struct kl_select *sel, uint64_t bound, size_t max_bytes) {
+void kl_sorter__init(
+    struct kl_sorter *s, const struct kl_select *sel, uint64_t bound, size_t max_bytes) {
     *s = (struct kl_sorter){
         .order = sel->order,
         .n_keys = sel->n_order,
@@ -39,8 +41,9 @@ static int compare_keys(const struct kl_sorter *s, const struct kl_val *a, const
             c = k->nulls_first ? c : -c;
         } else {
             struct kl_type t = kl_expr_type(k->expr);
-            c = kl_type_is_text(t.id) || t.id == KL_T_NULL ? kl_slice_cmp(kl_val_slice(&a[i]), kl_val_slice(&b[i]))
-                                                          : kl_val_cmp(&a[i], &b[i]);
+            c = kl_type_is_text(t.id) || t.id == KL_T_NULL
+                    ? kl_slice_cmp(kl_val_slice(&a[i]), kl_val_slice(&b[i]))
+                    : kl_val_cmp(&a[i], &b[i]);
             c = k->descending ? -c : c;
         }
         if (c != 0) {
@@ -50,7 +53,8 @@ static int compare_keys(const struct kl_sorter *s, const struct kl_val *a, const
     return 0;
 }
 
-static int compare_rows(const struct kl_sorter *s, const struct kl_sort_row *a, const struct kl_sort_row *b) {
+static int compare_rows(
+    const struct kl_sorter *s, const struct kl_sort_row *a, const struct kl_sort_row *b) {
     int c = compare_keys(s, a->vals, b->vals);
     return c ? c : (a->seq > b->seq) - (a->seq < b->seq);
 }
@@ -62,7 +66,8 @@ static int compare_for_qsort(const void *a, const void *b, void *ctx) {
 /* ---- copies ---- */
 
 static size_t borrowed_bytes(const struct kl_val *v) {
-    bool borrows = !v->null && (kl_type_is_varlen(v->type) || v->type == KL_T_UUID || v->type == KL_T_EMBEDDING);
+    bool borrows = !v->null && (kl_type_is_varlen(v->type) || v->type == KL_T_UUID ||
+                                   v->type == KL_T_EMBEDDING);
     return borrows ? v->len : 0;
 }
 
@@ -76,7 +81,8 @@ static char *copy_val(const struct kl_val *v, struct kl_val *to, char *bytes) {
     return bytes + len;
 }
 
-static struct kl_sort_row *copy_row(struct kl_sorter *s, const struct kl_val *keys, const struct kl_val *out, struct kl_err *err) {
+static struct kl_sort_row *copy_row(
+    struct kl_sorter *s, const struct kl_val *keys, const struct kl_val *out, struct kl_err *err) {
     size_t n = s->n_keys + s->n_out, size = sizeof(struct kl_sort_row) + n * sizeof(struct kl_val);
     for (size_t i = 0; i < s->n_keys; i++) {
         size += borrowed_bytes(&keys[i]);
@@ -84,10 +90,12 @@ static struct kl_sort_row *copy_row(struct kl_sorter *s, const struct kl_val *ke
     for (size_t i = 0; i < s->n_out; i++) {
         size += borrowed_bytes(&out[i]);
     }
-    size_t charge = size + sizeof(void *) + 16; /* with its place in the list and the allocator's own */
+    size_t charge =
+        size + sizeof(void *) + 16; /* with its place in the list and the allocator's own */
     struct kl_sort_row *row = s->used_bytes + charge > s->max_bytes ? NULL : malloc(size);
     if (!row) {
-        kl_fail(err, KL_E_TOO_LARGE, "the rows to sort do not fit in %zu bytes of memory", s->max_bytes);
+        kl_fail(err, KL_E_TOO_LARGE, "the rows to sort do not fit in %zu bytes of memory",
+            s->max_bytes);
         kl_err_hint(err, "Add a LIMIT or a WHERE clause.");
         return NULL;
     }
@@ -106,7 +114,8 @@ static void drop_row(struct kl_sorter *s, struct kl_sort_row *row) {
     free(row);
 }
 
-/* ---- the heap: every row comes no later than its children come before it; the root is last of all ---- */
+/* ---- the heap: every row comes no later than its children come before it; the root is last of all
+ * ---- */
 
 static void swap_rows(struct kl_sort_row **a, struct kl_sort_row **b) {
     struct kl_sort_row *t = *a;
@@ -135,7 +144,9 @@ static void sift_down(struct kl_sorter *s, size_t i) {
     }
 }
 
-static bool is_heap(const struct kl_sorter *s) { return s->bound != UINT64_MAX && s->n_keys > 0; }
+static bool is_heap(const struct kl_sorter *s) {
+    return s->bound != UINT64_MAX && s->n_keys > 0;
+}
 
 /* ---- interface ---- */
 
@@ -143,10 +154,12 @@ bool kl_sorter__wants(const struct kl_sorter *s, const struct kl_val *keys) {
     if (s->n < s->bound) {
         return true;
     }
-    return s->n > 0 && s->n_keys > 0 && compare_keys(s, keys, s->rows[0]->vals) < 0; /* a tie arrives later, so it is out */
+    return s->n > 0 && s->n_keys > 0 &&
+           compare_keys(s, keys, s->rows[0]->vals) < 0; /* a tie arrives later, so it is out */
 }
 
-enum kl_rc kl_sorter__add(struct kl_sorter *s, const struct kl_val *keys, const struct kl_val *out, struct kl_err *err) {
+enum kl_rc kl_sorter__add(
+    struct kl_sorter *s, const struct kl_val *keys, const struct kl_val *out, struct kl_err *err) {
     s->arrived++;
     if (!kl_sorter__wants(s, keys)) {
         return KL_OK;

@@ -1,8 +1,10 @@
-/* For tests of the expression module: a small parser of SQL expressions onto the builder, so that a case can be written as text and the
- * same text be given to PostgreSQL. No names but columns of the test, no subqueries.
+/* For tests of the expression module: a small parser of SQL expressions onto the builder, so that a
+ * case can be written as text and the same text be given to PostgreSQL. No names but columns of the
+ * test, no subqueries.
  *
- * Literals become constants, parameters (with derived values, as the binder makes them) or, where they have a type, slots of a row: the
- * three ways in which a value reaches an expression must agree. */
+ * Literals become constants, parameters (with derived values, as the binder makes them) or, where
+ * they have a type, slots of a row: the three ways in which a value reaches an expression must
+ * agree. */
 #ifndef TEST_EXPR_TEXT_H
 #define TEST_EXPR_TEXT_H
 
@@ -32,17 +34,19 @@ struct parser {
 
 static enum kl_rc parse_or(struct parser *p, struct kl_expr **ret);
 
-#define P_TRY(x)                                                                                                       \
-    do {                                                                                                               \
-        enum kl_rc rc_ = (x);                                                                                          \
-        if (rc_ != KL_OK) {                                                                                            \
-            return rc_;                                                                                                \
-        }                                                                                                              \
+#define P_TRY(x)                                                                                   \
+    do {                                                                                           \
+        enum kl_rc rc_ = (x);                                                                      \
+        if (rc_ != KL_OK) {                                                                        \
+            return rc_;                                                                            \
+        }                                                                                          \
     } while (0)
 
-static inline enum kl_rc test_derive(void *ctx, unsigned param, struct kl_type to, unsigned *ret_index, struct kl_err *err) {
+static inline enum kl_rc test_derive(
+    void *ctx, unsigned param, struct kl_type to, unsigned *ret_index, struct kl_err *err) {
     struct parser *p = ctx;
-    P_TRY(kl_val_cast(&p->params[param], to, KL_CAST_EXPLICIT, p->b.arena, &p->params[p->n_params], err));
+    P_TRY(kl_val_cast(
+        &p->params[param], to, KL_CAST_EXPLICIT, p->b.arena, &p->params[p->n_params], err));
     *ret_index = p->n_params++;
     return KL_OK;
 }
@@ -83,7 +87,9 @@ static inline enum kl_rc bad(struct parser *p) {
 
 static inline enum kl_rc literal(struct parser *p, struct kl_val v, struct kl_expr **ret) {
     bool untyped = v.flags & KL_VAL_UNKNOWN || v.type == KL_T_NULL;
-    struct kl_type t = {.id = untyped ? KL_T_NULL : v.type, .precision = v.type == KL_T_DECIMAL ? 38 : 0, .scale = v.scale};
+    struct kl_type t = {.id = untyped ? KL_T_NULL : v.type,
+        .precision = v.type == KL_T_DECIMAL ? 38 : 0,
+        .scale = v.scale};
     if (p->mode == AS_CONST) {
         return kl_expr_const(&p->b, v, ret, &p->err);
     }
@@ -99,7 +105,8 @@ static inline enum kl_rc number(struct parser *p, struct kl_expr **ret) {
     const char *start = p->at;
     bool exact = true, integer = true;
     while (isdigit((unsigned char)*p->at) || *p->at == '.' ||
-        ((*p->at == 'e' || *p->at == 'E') && (isdigit((unsigned char)p->at[1]) || p->at[1] == '-'))) {
+           ((*p->at == 'e' || *p->at == 'E') &&
+               (isdigit((unsigned char)p->at[1]) || p->at[1] == '-'))) {
         integer = integer && isdigit((unsigned char)*p->at);
         exact = exact && *p->at != 'e' && *p->at != 'E';
         p->at += (*p->at == 'e' || *p->at == 'E') ? 2 : 1;
@@ -204,7 +211,8 @@ static inline enum kl_rc name(struct parser *p, struct kl_expr **ret) {
     }
     for (size_t i = 0; i < p->n_cols; i++) {
         if (strcmp(p->cols[i].name, text) == 0) {
-            return kl_expr_slot(&p->b, (unsigned)i, p->cols[i].type, p->cols[i].nullable, ret, &p->err);
+            return kl_expr_slot(
+                &p->b, (unsigned)i, p->cols[i].type, p->cols[i].nullable, ret, &p->err);
         }
     }
     static const char *const typed[] = {"date", "timestamp", "time", "interval"};
@@ -254,7 +262,8 @@ static inline enum kl_rc primary(struct parser *p, struct kl_expr **ret) {
     return KL_OK;
 }
 
-static inline enum kl_rc op(struct parser *p, const char *text, struct kl_expr *l, struct kl_expr *r, struct kl_expr **ret) {
+static inline enum kl_rc op(struct parser *p, const char *text, struct kl_expr *l,
+    struct kl_expr *r, struct kl_expr **ret) {
     return kl_expr_op(&p->b, kl_slice_str(text), l, r, 1, ret, &p->err);
 }
 
@@ -271,8 +280,8 @@ static inline enum kl_rc unary(struct parser *p, struct kl_expr **ret) {
 
 /* Binary operators by level, the loosest last. The longest spelling comes first. */
 static inline enum kl_rc level(struct parser *p, int n, struct kl_expr **ret) {
-    static const char *const ops[4][14] = {
-        {"^"}, {"*", "/", "%"}, {"+", "-"}, {"!~~*", "!~~", "!~*", "!~", "~~*", "~~", "~*", "~", "||", "->>", "->", "?"}};
+    static const char *const ops[4][14] = {{"^"}, {"*", "/", "%"}, {"+", "-"},
+        {"!~~*", "!~~", "!~*", "!~", "~~*", "~~", "~*", "~", "||", "->>", "->", "?"}};
     if (n < 0) {
         return unary(p, ret);
     }
@@ -293,7 +302,8 @@ static inline enum kl_rc level(struct parser *p, int n, struct kl_expr **ret) {
     }
 }
 
-static inline enum kl_rc predicate(struct parser *p, bool negate, struct kl_expr **ret, bool *ret_done) {
+static inline enum kl_rc predicate(
+    struct parser *p, bool negate, struct kl_expr **ret, bool *ret_done) {
     struct kl_expr *x, *y = NULL, *items[100];
     size_t n;
     *ret_done = true;
@@ -328,9 +338,11 @@ static inline enum kl_rc is_test(struct parser *p, struct kl_expr **ret) {
         P_TRY(level(p, 3, &r));
         return kl_expr_distinct(&p->b, negate, *ret, r, 1, ret, &p->err);
     }
-    enum kl_expr_test t = word(p, "null") ? KL_EXPR_IS_NULL : word(p, "true") ? KL_EXPR_IS_TRUE : word(p, "false") ? KL_EXPR_IS_FALSE
-        : word(p, "unknown")                                                                           ? KL_EXPR_IS_UNKNOWN
-                                                                                                       : (enum kl_expr_test)bad(p);
+    enum kl_expr_test t = word(p, "null")      ? KL_EXPR_IS_NULL
+                          : word(p, "true")    ? KL_EXPR_IS_TRUE
+                          : word(p, "false")   ? KL_EXPR_IS_FALSE
+                          : word(p, "unknown") ? KL_EXPR_IS_UNKNOWN
+                                               : (enum kl_expr_test)bad(p);
     return kl_expr_is(&p->b, t + (negate ? 1 : 0), *ret, 1, ret, &p->err);
 }
 
@@ -390,8 +402,8 @@ static enum kl_rc parse_or(struct parser *p, struct kl_expr **ret) {
 }
 
 /* Builds `text`. Columns of the test are slots 0.., literals of AS_SLOT follow. */
-static inline enum kl_rc parse_text(struct parser *p, const char *text, enum literals mode, struct kl_arena *arena,
-    const struct column *cols, size_t n_cols, struct kl_expr **ret) {
+static inline enum kl_rc parse_text(struct parser *p, const char *text, enum literals mode,
+    struct kl_arena *arena, const struct column *cols, size_t n_cols, struct kl_expr **ret) {
     memset(p, 0, sizeof(*p));
     p->at = text;
     p->mode = mode;
@@ -405,7 +417,8 @@ static inline enum kl_rc parse_text(struct parser *p, const char *text, enum lit
 }
 
 /* Text of an evaluated expression, "NULL", or "ERROR: message". */
-static inline void result_text(struct parser *p, const struct kl_expr *e, struct kl_eval *ev, struct kl_buf *out) {
+static inline void result_text(
+    struct parser *p, const struct kl_expr *e, struct kl_eval *ev, struct kl_buf *out) {
     struct kl_val v;
     kl_buf_clear(out);
     ev->params = p->params;
@@ -420,7 +433,8 @@ static inline void result_text(struct parser *p, const struct kl_expr *e, struct
     kl_buf_putc(out, '\0');
 }
 
-static inline void text_of(const char *text, enum literals mode, struct kl_eval *ev, struct kl_buf *out, uint8_t *ret_type) {
+static inline void text_of(const char *text, enum literals mode, struct kl_eval *ev,
+    struct kl_buf *out, uint8_t *ret_type) {
     struct parser *p = malloc(sizeof(*p));
     struct kl_expr *e;
     kl_buf_clear(out);

@@ -1,4 +1,5 @@
-/* The builder's contract: what may be asked of a built expression, what comes from the statement, what is refused and when. */
+/* The builder's contract: what may be asked of a built expression, what comes from the statement,
+ * what is refused and when. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -53,7 +54,8 @@ static void row_of(struct kl_val *row) {
     row[2] = kl_val_text(KL_S("bob"));
     row[3] = kl_val_decimal(1250, 2);
     row[4] = kl_val_int(KL_T_TIMESTAMP, 0);
-    row[5] = kl_val_str(KL_T_JSON, KL_S("{\"a\": [10, {\"b\": \"x\\u00e9\\n\"}], \"n\": null, \"t\": true, \"f\": 1.5, \"a\\\"b\": 1}"));
+    row[5] = kl_val_str(KL_T_JSON, KL_S("{\"a\": [10, {\"b\": \"x\\u00e9\\n\"}], \"n\": null, "
+                                        "\"t\": true, \"f\": 1.5, \"a\\\"b\": 1}"));
     row[6] = kl_val_str(KL_T_EMBEDDING, kl_slice(v, sizeof(v)));
     row[7] = kl_val_null(KL_T_BOOLEAN);
 }
@@ -62,7 +64,8 @@ static void gives(const char *text, const char *want) {
     for (int mode = 0; mode < LITERAL_MODES; mode++) {
         struct kl_expr *e = built(text, (enum literals)mode);
         struct kl_session session = {.user = KL_S("ann"), .role = KL_ROLE_SERVICE};
-        struct kl_eval ev = {.row = p.slots, .arena = &arena, .session = &session, .now_us = 1700000000123456};
+        struct kl_eval ev = {
+            .row = p.slots, .arena = &arena, .session = &session, .now_us = 1700000000123456};
         struct kl_buf out = {0};
         row_of(p.slots);
         result_text(&p, e, &ev, &out);
@@ -98,13 +101,15 @@ static void equality_finds_the_key(void **state) {
     assert_string_equal(key_of("(n > 1 and id = 5) and flag", AS_CONST, 0), "5");
     assert_string_equal(key_of("id in (5)", AS_CONST, 0), "5");
     assert_string_equal(key_of("n::bigint = 5", AS_CONST, 1), "5");
-    assert_string_equal(key_of("at = '2024-01-01'", AS_CONST, 4), "TIMESTAMP '2024-01-01 00:00:00'");
+    assert_string_equal(
+        key_of("at = '2024-01-01'", AS_CONST, 4), "TIMESTAMP '2024-01-01 00:00:00'");
     assert_string_equal(key_of("name = current_user()", AS_CONST, 2), "current_user()");
 }
 
 static void equality_leaves_the_rest_alone(void **state) {
-    static const char *const none[] = {"id = 5 or n = 1", "not id = 5", "id <> 5", "id = n", "id = 5.0", "id + 0 = 5", "id = id",
-        "id = snowflake_id()", "id in (5, 6)", "id not in (5)", "id::int = 5", "id is not distinct from 5", "id between 5 and 5"};
+    static const char *const none[] = {"id = 5 or n = 1", "not id = 5", "id <> 5", "id = n",
+        "id = 5.0", "id + 0 = 5", "id = id", "id = snowflake_id()", "id in (5, 6)", "id not in (5)",
+        "id::int = 5", "id is not distinct from 5", "id between 5 and 5"};
     for (size_t i = 0; i < KL_LEN(none); i++) {
         assert_string_equal(key_of(none[i], AS_CONST, 0), "");
     }
@@ -119,17 +124,23 @@ static void types_are_postgresql_s(void **state) {
     static const struct {
         const char *sql;
         uint8_t id;
-    } types[] = {{"n + n", KL_T_INT}, {"n + 1", KL_T_BIGINT}, {"n::smallint + n::smallint", KL_T_SMALLINT}, {"price * 2", KL_T_DECIMAL},
-        {"n / 2::double precision", KL_T_DOUBLE}, {"n::real + n::real", KL_T_FLOAT}, {"n::real + n", KL_T_DOUBLE},
-        {"name || n", KL_T_TEXT}, {"at + interval '1 day'", KL_T_TIMESTAMP}, {"at - at", KL_T_INTERVAL}, {"at::date + 1", KL_T_DATE},
-        {"at::date - at::date", KL_T_INT}, {"now()", KL_T_DATETIME}, {"now() - at", KL_T_INTERVAL}, {"id = 1", KL_T_BOOLEAN},
-        {"doc -> 'a'", KL_T_JSON}, {"doc ->> 'a'", KL_T_TEXT}, {"length(name)", KL_T_INT}, {"round(price, 1)", KL_T_DECIMAL},
-        {"round(n)", KL_T_DOUBLE}, {"sqrt(n)", KL_T_DOUBLE}, {"coalesce(n, 1)", KL_T_BIGINT}, {"coalesce(null, null)", KL_T_TEXT},
-        {"case when flag then n end", KL_T_INT}, {"snowflake_id()", KL_T_BIGINT}, {"gen_random_uuid()", KL_T_UUID},
-        {"cosine_distance(v, '[1,2,3]')", KL_T_FLOAT}, {"nullif(n, 2.5)", KL_T_DECIMAL}, {"'x'", KL_T_NULL}, {"null", KL_T_NULL}};
+    } types[] = {{"n + n", KL_T_INT}, {"n + 1", KL_T_BIGINT},
+        {"n::smallint + n::smallint", KL_T_SMALLINT}, {"price * 2", KL_T_DECIMAL},
+        {"n / 2::double precision", KL_T_DOUBLE}, {"n::real + n::real", KL_T_FLOAT},
+        {"n::real + n", KL_T_DOUBLE}, {"name || n", KL_T_TEXT},
+        {"at + interval '1 day'", KL_T_TIMESTAMP}, {"at - at", KL_T_INTERVAL},
+        {"at::date + 1", KL_T_DATE}, {"at::date - at::date", KL_T_INT}, {"now()", KL_T_DATETIME},
+        {"now() - at", KL_T_INTERVAL}, {"id = 1", KL_T_BOOLEAN}, {"doc -> 'a'", KL_T_JSON},
+        {"doc ->> 'a'", KL_T_TEXT}, {"length(name)", KL_T_INT}, {"round(price, 1)", KL_T_DECIMAL},
+        {"round(n)", KL_T_DOUBLE}, {"sqrt(n)", KL_T_DOUBLE}, {"coalesce(n, 1)", KL_T_BIGINT},
+        {"coalesce(null, null)", KL_T_TEXT}, {"case when flag then n end", KL_T_INT},
+        {"snowflake_id()", KL_T_BIGINT}, {"gen_random_uuid()", KL_T_UUID},
+        {"cosine_distance(v, '[1,2,3]')", KL_T_FLOAT}, {"nullif(n, 2.5)", KL_T_DECIMAL},
+        {"'x'", KL_T_NULL}, {"null", KL_T_NULL}};
     for (size_t i = 0; i < KL_LEN(types); i++) {
         if (kl_expr_type(built(types[i].sql, AS_CONST)).id != types[i].id) {
-            fail_msg("type of %s is %d", types[i].sql, kl_expr_type(built(types[i].sql, AS_CONST)).id);
+            fail_msg(
+                "type of %s is %d", types[i].sql, kl_expr_type(built(types[i].sql, AS_CONST)).id);
         }
     }
     struct kl_type sum = kl_expr_type(built("price + 1.234", AS_CONST));
@@ -189,9 +200,12 @@ static void prints_as(const char *text, enum literals mode, const char *want) {
 static void prints_as_sql(void **state) {
     prints_as("1 + 2 * 3", AS_CONST, "7"); /* folded */
     prints_as("id + 2 * 3", AS_PARAM, "(#0 + ($1 * $2))");
-    prints_as("name like 'a%' and not flag or n is null", AS_CONST, "(((#2 ~~ 'a%') AND (NOT #7)) OR (#1 IS NULL))");
-    prints_as("id in (1, 2) and n not between 1 and 2", AS_CONST, "((#0 IN (1, 2)) AND (#1 NOT BETWEEN 1 AND 2))");
-    prints_as("case n when 1 then 'a' else name end", AS_CONST, "(CASE #1 WHEN 1 THEN 'a' ELSE #2 END)");
+    prints_as("name like 'a%' and not flag or n is null", AS_CONST,
+        "(((#2 ~~ 'a%') AND (NOT #7)) OR (#1 IS NULL))");
+    prints_as("id in (1, 2) and n not between 1 and 2", AS_CONST,
+        "((#0 IN (1, 2)) AND (#1 NOT BETWEEN 1 AND 2))");
+    prints_as(
+        "case n when 1 then 'a' else name end", AS_CONST, "(CASE #1 WHEN 1 THEN 'a' ELSE #2 END)");
     prints_as("lower(name) || doc ->> 'k'", AS_CONST, "((lower(#2) || #5::TEXT) ->> 'k')");
     prints_as("1 / 0 = id", AS_CONST, "((1 / 0) = #0)"); /* fails when evaluated, not when built */
     prints_as("- n", AS_CONST, "(-#1)");
@@ -335,9 +349,11 @@ static void json_is_read_by_path(void **state) {
     gives("doc -> null", "NULL");
 }
 
-/* Whatever the text, the reader stays inside it: each prefix of a document on its own heap block, for the sanitizer to watch. */
+/* Whatever the text, the reader stays inside it: each prefix of a document on its own heap block,
+ * for the sanitizer to watch. */
 static void json_reader_stays_inside(void **state) {
-    static const char doc[] = " {\"a\\u00\": [1, {\"b\": \"\\ud83d\\ude00\\\"\"}, [[]]], \"c\": tru, \"d\":-1.5e3, \"e\" : {\"f\":null}} ";
+    static const char doc[] = " {\"a\\u00\": [1, {\"b\": \"\\ud83d\\ude00\\\"\"}, [[]]], \"c\": "
+                              "tru, \"d\":-1.5e3, \"e\" : {\"f\":null}} ";
     for (size_t n = 0; n <= sizeof(doc) - 1; n++) {
         char *copy = malloc(n ? n : 1);
         memcpy(copy, doc, n);
@@ -374,16 +390,28 @@ static void vectors_are_measured(void **state) {
     assert_int_equal(refused("cosine_distance(v, '[1,,2]')"), KL_E_TYPE);
     assert_int_equal(refused("cosine_distance(v, '[1,2,]')"), KL_E_TYPE);
     assert_int_equal(refused("cosine_distance(v, 'abc')"), KL_E_TYPE);
-    gives("l2_distance('[1,2]'::text, '[1,2,3]'::text)", "ERROR: L2_DISTANCE() dimension mismatch: row has 2, query has 3");
+    gives("l2_distance('[1,2]'::text, '[1,2,3]'::text)",
+        "ERROR: L2_DISTANCE() dimension mismatch: row has 2, query has 3");
 }
 
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(equality_finds_the_key), T(equality_leaves_the_rest_alone), T(types_are_postgresql_s), T(nullability_is_known),
-        T(volatile_calls_differ_and_are_never_folded), T(prints_as_sql), T(unknown_things_are_unsupported), T(nesting_is_limited),
-        T(memory_is_limited), T(parameters_are_checked), T(a_filter_passes_only_true), T(the_statement_answers),
-        T(json_is_read_by_path), T(json_reader_stays_inside), T(vectors_are_measured),
+        T(equality_finds_the_key),
+        T(equality_leaves_the_rest_alone),
+        T(types_are_postgresql_s),
+        T(nullability_is_known),
+        T(volatile_calls_differ_and_are_never_folded),
+        T(prints_as_sql),
+        T(unknown_things_are_unsupported),
+        T(nesting_is_limited),
+        T(memory_is_limited),
+        T(parameters_are_checked),
+        T(a_filter_passes_only_true),
+        T(the_statement_answers),
+        T(json_is_read_by_path),
+        T(json_reader_stays_inside),
+        T(vectors_are_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
-/* Expressions as SQL text with the results of PostgreSQL 15, each evaluated with its literals as constants, as parameters and as columns.
+/* Expressions as SQL text with the results of PostgreSQL 15, each evaluated with its literals as
+ * constants, as parameters and as columns.
  *
- * With KL_CASES_SQL set, prints the cases as a psql script instead, to compare with a PostgreSQL by hand. */
+ * With KL_CASES_SQL set, prints the cases as a psql script instead, to compare with a PostgreSQL by
+ * hand. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -21,7 +23,8 @@ static const struct one_case cases[] = {
 
 static bool same(const char *got, const char *want) {
     size_t n = strlen(want);
-    return want[0] == 'E' && want[n - 1] == '*' ? strncmp(got, want, n - 1) == 0 : strcmp(got, want) == 0;
+    return want[0] == 'E' && want[n - 1] == '*' ? strncmp(got, want, n - 1) == 0
+                                                : strcmp(got, want) == 0;
 }
 
 static void cases_agree(void **state) {
@@ -36,7 +39,8 @@ static void cases_agree(void **state) {
             uint8_t type;
             text_of(cases[i].sql, (enum literals)mode, &ev, &out, &type);
             if (!same(out.data, cases[i].want)) {
-                fprintf(stderr, "%s (%s)\n  is:     %s\n  should: %s\n", cases[i].sql, modes[mode], out.data, cases[i].want);
+                fprintf(stderr, "%s (%s)\n  is:     %s\n  should: %s\n", cases[i].sql, modes[mode],
+                    out.data, cases[i].want);
                 failed++;
             }
         }

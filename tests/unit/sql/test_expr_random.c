@@ -1,5 +1,6 @@
-/* Random properties of expressions: trees against a slow model of their own, LIKE against the textbook recursion, decimal arithmetic against
- * long division, three-valued logic against its tables. */
+/* Random properties of expressions: trees against a slow model of their own, LIKE against the
+ * textbook recursion, decimal arithmetic against long division, three-valued logic against its
+ * tables. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -32,15 +33,21 @@ struct row {
 };
 
 static int64_t interesting(void) {
-    static const int64_t some[] = {0, 1, -1, 2, 3, 7, INT64_MAX, INT64_MIN, INT64_MAX - 1, 1000, -1000, INT32_MAX, INT32_MIN};
+    static const int64_t some[] = {
+        0, 1, -1, 2, 3, 7, INT64_MAX, INT64_MIN, INT64_MAX - 1, 1000, -1000, INT32_MAX, INT32_MIN};
     return some[rnd(KL_LEN(some))];
 }
 
-/* Both build the expression and compute it from the row, in plain C. `skip`: the model does not evaluate this branch. */
-static struct kl_expr *gen_int(struct kl_expr_builder *b, const struct row *r, int depth, struct model *m);
-static struct kl_expr *gen_bool(struct kl_expr_builder *b, const struct row *r, int depth, struct model *m);
+/* Both build the expression and compute it from the row, in plain C. `skip`: the model does not
+ * evaluate this branch. */
+static struct kl_expr *gen_int(
+    struct kl_expr_builder *b, const struct row *r, int depth, struct model *m);
+static struct kl_expr *gen_bool(
+    struct kl_expr_builder *b, const struct row *r, int depth, struct model *m);
 
-static struct model fail_first(struct model a, struct model b) { return a.out > IS_NULL ? a : b; }
+static struct model fail_first(struct model a, struct model b) {
+    return a.out > IS_NULL ? a : b;
+}
 
 static struct model model_arith(char op, struct model a, struct model b) {
     if (a.out > IS_NULL || b.out > IS_NULL) {
@@ -53,25 +60,33 @@ static struct model model_arith(char op, struct model a, struct model b) {
         return (struct model){DIV_ZERO, 0};
     }
     __int128 x = a.v, y = b.v;
-    __int128 v = op == '+' ? x + y : op == '-' ? x - y : op == '*' ? x * y : op == '/' ? x / y : x % y;
-    return v < INT64_MIN || v > INT64_MAX ? (struct model){OVERFLOW, 0} : (struct model){VALUE, (int64_t)v};
+    __int128 v = op == '+'   ? x + y
+                 : op == '-' ? x - y
+                 : op == '*' ? x * y
+                 : op == '/' ? x / y
+                             : x % y;
+    return v < INT64_MIN || v > INT64_MAX ? (struct model){OVERFLOW, 0}
+                                          : (struct model){VALUE, (int64_t)v};
 }
 
 static struct kl_expr *leaf_int(struct kl_expr_builder *b, const struct row *r, struct model *m) {
     struct kl_expr *e;
     if (rnd(2)) {
         unsigned slot = (unsigned)rnd(N_COLS);
-        *m = (struct model){r->vals[slot].null ? IS_NULL : VALUE, r->vals[slot].null ? 0 : r->vals[slot].i};
+        *m = (struct model){
+            r->vals[slot].null ? IS_NULL : VALUE, r->vals[slot].null ? 0 : r->vals[slot].i};
         assert_int_equal(kl_expr_slot(b, slot, KL_TYPE(BIGINT), true, &e, NULL), KL_OK);
     } else {
         bool null = rnd(6) == 0;
         *m = (struct model){null ? IS_NULL : VALUE, null ? 0 : interesting()};
-        assert_int_equal(kl_expr_const(b, null ? kl_val_null(KL_T_BIGINT) : kl_val_i64(m->v), &e, NULL), KL_OK);
+        assert_int_equal(
+            kl_expr_const(b, null ? kl_val_null(KL_T_BIGINT) : kl_val_i64(m->v), &e, NULL), KL_OK);
     }
     return e;
 }
 
-static struct kl_expr *gen_case(struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
+static struct kl_expr *gen_case(
+    struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
     struct model c, x, y;
     struct kl_expr_when when;
     when.cond = gen_bool(b, r, depth - 1, &c);
@@ -82,7 +97,8 @@ static struct kl_expr *gen_case(struct kl_expr_builder *b, const struct row *r, 
     return e;
 }
 
-static struct kl_expr *gen_int(struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
+static struct kl_expr *gen_int(
+    struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
     if (depth == 0 || rnd(5) == 0) {
         return leaf_int(b, r, m);
     }
@@ -110,7 +126,12 @@ static struct model model_cmp(int op, struct model a, struct model b) {
     if (a.out == IS_NULL || b.out == IS_NULL) {
         return (struct model){IS_NULL, 0};
     }
-    bool v = op == 0 ? a.v == b.v : op == 1 ? a.v != b.v : op == 2 ? a.v < b.v : op == 3 ? a.v <= b.v : op == 4 ? a.v > b.v : a.v >= b.v;
+    bool v = op == 0   ? a.v == b.v
+             : op == 1 ? a.v != b.v
+             : op == 2 ? a.v < b.v
+             : op == 3 ? a.v <= b.v
+             : op == 4 ? a.v > b.v
+                       : a.v >= b.v;
     return (struct model){VALUE, v};
 }
 
@@ -121,17 +142,20 @@ static struct model model_logic(bool is_or, struct model a, struct model b) {
     if (b.out > IS_NULL || (b.out == VALUE && (b.v != 0) == is_or)) {
         return b;
     }
-    return a.out == IS_NULL || b.out == IS_NULL ? (struct model){IS_NULL, 0} : (struct model){VALUE, !is_or};
+    return a.out == IS_NULL || b.out == IS_NULL ? (struct model){IS_NULL, 0}
+                                                : (struct model){VALUE, !is_or};
 }
 
-static struct kl_expr *gen_bool(struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
+static struct kl_expr *gen_bool(
+    struct kl_expr_builder *b, const struct row *r, int depth, struct model *m) {
     static const char *const ops[] = {"=", "<>", "<", "<=", ">", ">="};
     struct model x, y;
     struct kl_expr *e;
     if (depth > 0 && rnd(3) == 0) {
         struct kl_expr *args[2] = {gen_bool(b, r, depth - 1, &x), gen_bool(b, r, depth - 1, &y)};
         bool is_or = rnd(2);
-        assert_int_equal(kl_expr_logic(b, is_or ? KL_EXPR_OR : KL_EXPR_AND, args, 2, 0, &e, NULL), KL_OK);
+        assert_int_equal(
+            kl_expr_logic(b, is_or ? KL_EXPR_OR : KL_EXPR_AND, args, 2, 0, &e, NULL), KL_OK);
         *m = model_logic(is_or, x, y);
         return e;
     }
@@ -165,13 +189,16 @@ static void trees_agree_with_the_model(void **state) {
         struct kl_val v;
         struct kl_err err = {0};
         enum kl_rc rc = kl_expr_eval(e, &ev, &v, &err);
-        enum outcome got = rc == KL_OK ? v.null ? IS_NULL : VALUE : rc == KL_E_TYPE ? OVERFLOW : DIV_ZERO;
+        enum outcome got = rc == KL_OK       ? v.null ? IS_NULL : VALUE
+                           : rc == KL_E_TYPE ? OVERFLOW
+                                             : DIV_ZERO;
         int64_t value = rc != KL_OK || v.null ? 0 : boolean ? v.b : v.i;
         if (got != m.out || (got == VALUE && value != m.v)) {
             struct kl_buf text = {0};
             kl_expr_print(e, &text);
-            fail_msg("seed %llu round %d: %.*s gives %d %lld, should %d %lld (%s)", (unsigned long long)seed, round, (int)text.len,
-                text.data, got, (long long)value, m.out, (long long)m.v, err.msg);
+            fail_msg("seed %llu round %d: %.*s gives %d %lld, should %d %lld (%s)",
+                (unsigned long long)seed, round, (int)text.len, text.data, got, (long long)value,
+                m.out, (long long)m.v, err.msg);
         }
         kl_arena_reset(&arena);
     }
@@ -210,7 +237,8 @@ static void like_agrees_with_the_textbook(void **state) {
         if (slashes % 2) { /* ends in the escape character: an error of its own */
             continue;
         }
-        enum kl_like_rc got = kl_expr__like_match(kl_slice_str(t), kl_slice_str(p), KL_S("\\"), false);
+        enum kl_like_rc got =
+            kl_expr__like_match(kl_slice_str(t), kl_slice_str(p), KL_S("\\"), false);
         if ((got == KL_LIKE_YES) != naive_like(t, p)) {
             fail_msg("seed %llu: '%s' LIKE '%s' is %d", (unsigned long long)seed, t, p, got);
         }
@@ -260,7 +288,8 @@ static void quotients_are_rounded_once(void **state) {
         }
         struct kl_val v;
         assert_int_equal(kl_expr__dec_div(a, b, &v, NULL), KL_OK);
-        unsigned __int128 n = (unsigned __int128)(a.v < 0 ? -a.v : a.v), d = (unsigned __int128)(b.v < 0 ? -b.v : b.v);
+        unsigned __int128 n = (unsigned __int128)(a.v < 0 ? -a.v : a.v),
+                          d = (unsigned __int128)(b.v < 0 ? -b.v : b.v);
         unsigned __int128 q = n / d, rem = n % d;
         for (int digits = v.scale - a.scale + b.scale; digits > 0; digits--) {
             rem *= 10;
@@ -281,33 +310,46 @@ static void wide_decimals_shrink_or_fail(void **state) {
         most = most * 10 + 9;
     }
     struct kl_val v;
-    assert_int_equal(kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){1, 0}, &v, NULL), KL_E_TYPE);
-    assert_int_equal(kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){-1, 0}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){1, 0}, &v, NULL), KL_E_TYPE);
+    assert_int_equal(
+        kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){-1, 0}, &v, NULL), KL_OK);
     assert_true(kl_val_dec(&v) == most - 1);
-    assert_int_equal(kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){4, 1}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){4, 1}, &v, NULL), KL_OK);
     assert_true(kl_val_dec(&v) == most && v.scale == 0);
-    assert_int_equal(kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){5, 1}, &v, NULL), KL_E_TYPE);
-    assert_int_equal(kl_expr__dec_mul((struct kl_dec){most, 0}, (struct kl_dec){10, 0}, &v, NULL), KL_E_TYPE);
-    assert_int_equal(kl_expr__dec_mul((struct kl_dec){most, 38}, (struct kl_dec){most, 38}, &v, NULL), KL_OK);
-    assert_int_equal(kl_expr__dec_div((struct kl_dec){most, 0}, (struct kl_dec){1, 1}, &v, NULL), KL_E_TYPE);
-    assert_int_equal(kl_expr__dec_div((struct kl_dec){1, 0}, (struct kl_dec){most, 0}, &v, NULL), KL_OK);
-    assert_int_equal(kl_expr__dec_mod((struct kl_dec){most, 38}, (struct kl_dec){most, 0}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_add((struct kl_dec){most, 0}, (struct kl_dec){5, 1}, &v, NULL), KL_E_TYPE);
+    assert_int_equal(
+        kl_expr__dec_mul((struct kl_dec){most, 0}, (struct kl_dec){10, 0}, &v, NULL), KL_E_TYPE);
+    assert_int_equal(
+        kl_expr__dec_mul((struct kl_dec){most, 38}, (struct kl_dec){most, 38}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_div((struct kl_dec){most, 0}, (struct kl_dec){1, 1}, &v, NULL), KL_E_TYPE);
+    assert_int_equal(
+        kl_expr__dec_div((struct kl_dec){1, 0}, (struct kl_dec){most, 0}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_mod((struct kl_dec){most, 38}, (struct kl_dec){most, 0}, &v, NULL), KL_OK);
     assert_true(kl_val_dec(&v) == most);
-    assert_int_equal(kl_expr__dec_mod((struct kl_dec){most, 0}, (struct kl_dec){7, 38}, &v, NULL), KL_OK);
+    assert_int_equal(
+        kl_expr__dec_mod((struct kl_dec){most, 0}, (struct kl_dec){7, 38}, &v, NULL), KL_OK);
 }
 
 /* ---- integers at their edges ---- */
 
 static void integers_overflow_at_their_type(void **state) {
     static const uint8_t types[] = {KL_T_SMALLINT, KL_T_INT, KL_T_BIGINT};
-    static const int64_t low[] = {INT16_MIN, INT32_MIN, INT64_MIN}, high[] = {INT16_MAX, INT32_MAX, INT64_MAX};
-    static const enum kl_expr_opcode ops[] = {KL_OP_ADD, KL_OP_SUB, KL_OP_MUL, KL_OP_DIV, KL_OP_MOD};
+    static const int64_t low[] = {INT16_MIN, INT32_MIN, INT64_MIN},
+                         high[] = {INT16_MAX, INT32_MAX, INT64_MAX};
+    static const enum kl_expr_opcode ops[] = {
+        KL_OP_ADD, KL_OP_SUB, KL_OP_MUL, KL_OP_DIV, KL_OP_MOD};
     for (size_t t = 0; t < 3; t++) {
         int64_t edge[] = {low[t], low[t] + 1, -2, -1, 0, 1, 2, high[t] - 1, high[t]};
         for (size_t i = 0; i < KL_LEN(edge) * KL_LEN(edge) * KL_LEN(ops); i++) {
             int64_t a = edge[i % 9], b = edge[i / 9 % 9];
             enum kl_expr_opcode op = ops[i / 81];
-            struct model m = model_arith("?+-*/%"[op], (struct model){VALUE, a}, (struct model){VALUE, b});
+            struct model m = model_arith(
+                "?+-*/%" [op], (struct model) { VALUE, a }, (struct model){VALUE, b});
             bool over = m.out == OVERFLOW || (m.out == VALUE && (m.v < low[t] || m.v > high[t]));
             struct kl_val v;
             enum kl_rc rc = kl_expr__int_op(types[t], op, a, b, &v, NULL);
@@ -331,17 +373,20 @@ static void regular_expressions_hold_their_cache(void **state) {
             assert_string_equal(out.data, "true");
         }
     }
-    static const char *const refused[] = {"'a' ~ '(?=a)'", "'aa' ~ '(a)\\1'", "'a' ~ '(?i)A'", "'a' ~ '***=a'", "'a' ~ '[\\^a]'"};
+    static const char *const refused[] = {
+        "'a' ~ '(?=a)'", "'aa' ~ '(a)\\1'", "'a' ~ '(?i)A'", "'a' ~ '***=a'", "'a' ~ '[\\^a]'"};
     for (size_t i = 0; i < KL_LEN(refused); i++) {
         struct parser *p = malloc(sizeof(*p));
         struct kl_expr *e;
-        assert_int_equal(parse_text(p, refused[i], AS_CONST, &arena, NULL, 0, &e), KL_E_UNSUPPORTED);
+        assert_int_equal(
+            parse_text(p, refused[i], AS_CONST, &arena, NULL, 0, &e), KL_E_UNSUPPORTED);
         free(p);
     }
     struct kl_eval ev = {.arena = &arena};
     uint8_t type;
     text_of("'a' ~ '((a{100}){100}){100}'", AS_SLOT, &ev, &out, &type);
-    assert_string_equal(out.data, "ERROR: invalid regular expression: regular expression is too complex");
+    assert_string_equal(
+        out.data, "ERROR: invalid regular expression: regular expression is too complex");
     kl_buf_deinit(&out);
     kl_arena_deinit(&arena);
 }

@@ -1,4 +1,5 @@
-/* The native executor over rows in memory: its shapes against plain loops, its order against qsort, its limits. */
+/* The native executor over rows in memory: its shapes against plain loops, its order against qsort,
+ * its limits. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,8 +11,8 @@
 #include <time.h>
 
 #define N_COLS 3
-static const struct column cols[N_COLS] = {
-    {"k", {.id = KL_T_BIGINT}, true}, {"s", {.id = KL_T_TEXT}, true}, {"d", {.id = KL_T_DECIMAL, .precision = 20, .scale = 2}, true}};
+static const struct column cols[N_COLS] = {{"k", {.id = KL_T_BIGINT}, true},
+    {"s", {.id = KL_T_TEXT}, true}, {"d", {.id = KL_T_DECIMAL, .precision = 20, .scale = 2}, true}};
 
 static uint64_t seed, state_;
 static uint64_t rnd(uint64_t n) {
@@ -62,7 +63,8 @@ struct sink {
     char *lines[5000];
 };
 
-static enum kl_rc sink_begin(struct kl_sink *s, const struct kl_sink_col *c, size_t n, struct kl_err *err) {
+static enum kl_rc sink_begin(
+    struct kl_sink *s, const struct kl_sink_col *c, size_t n, struct kl_err *err) {
     struct sink *k = KL_CONTAINER_OF(s, struct sink, sink);
     assert_false(k->begun);
     k->begun = true;
@@ -163,7 +165,9 @@ static struct kl_expr *ex(const char *text) {
     return e;
 }
 
-static void out(const char *text) { f.output[f.sel.n_output++] = ex(text); }
+static void out(const char *text) {
+    f.output[f.sel.n_output++] = ex(text);
+}
 
 static void by(const char *text, bool descending, bool nulls_first) {
     f.order[f.sel.n_order++] = (struct kl_order_key){ex(text), descending, nulls_first};
@@ -304,7 +308,8 @@ static void order_agrees_with_qsort(void **state) {
         size_t n = rnd(round % 5 == 0 ? 3000 : 60);
         for (size_t i = 0; i < n; i++) {
             char s[16];
-            snprintf(s, sizeof(s), "%.*s", (int)rnd(4), (const char *[]){"abc", "bca", "cab"}[rnd(3)]);
+            snprintf(
+                s, sizeof(s), "%.*s", (int)rnd(4), (const char *[]){"abc", "bca", "cab"}[rnd(3)]);
             put(i, (int64_t)rnd(7) - 3, s, (int64_t)i);
             refs[i].k = rows[i][0].i;
             refs[i].at = i;
@@ -325,9 +330,11 @@ static void order_agrees_with_qsort(void **state) {
         assert_int_equal(f.sink.n, want);
         for (size_t i = 0; i < want; i++) {
             char line[64];
-            snprintf(line, sizeof(line), "%lld|%s", (long long)refs[i + offset].k, refs[i + offset].s);
+            snprintf(
+                line, sizeof(line), "%lld|%s", (long long)refs[i + offset].k, refs[i + offset].s);
             if (strcmp(line, f.sink.lines[i]) != 0) {
-                fail_msg("seed %llu round %d row %zu: %s, should be %s", (unsigned long long)seed, round, i, f.sink.lines[i], line);
+                fail_msg("seed %llu round %d row %zu: %s, should be %s", (unsigned long long)seed,
+                    round, i, f.sink.lines[i], line);
             }
         }
     }
@@ -344,7 +351,12 @@ static void ties_keep_the_order_of_the_source(void **state) {
         f.sel.limit = limited ? ex("500") : NULL;
         assert_int_equal(run(), KL_OK);
         for (size_t i = 0; i < (limited ? 500u : 1000u); i++) {
-            size_t third = i < 334 ? 0 : i < 667 ? 1 : 2, nth = i - (third == 0 ? 0 : third == 1 ? 334 : 667);
+            size_t third = i < 334   ? 0
+                           : i < 667 ? 1
+                                     : 2,
+                   nth = i - (third == 0      ? 0
+                                 : third == 1 ? 334
+                                              : 667);
             assert_int_equal(strtoll(f.sink.lines[i], NULL, 10), (long long)(nth * 3 + third));
         }
     }
@@ -415,7 +427,8 @@ static void agg(enum kl_agg_kind kind, const char *arg) {
     struct kl_expr *e;
     struct kl_expr_builder b = {.arena = &f.arena};
     *a = (struct kl_agg){.kind = kind, .arg = arg ? ex(arg) : NULL};
-    assert_int_equal(kl_agg_type(kind, arg ? kl_expr_type(a->arg) : KL_TYPE(NULL), &a->type, NULL), KL_OK);
+    assert_int_equal(
+        kl_agg_type(kind, arg ? kl_expr_type(a->arg) : KL_TYPE(NULL), &a->type, NULL), KL_OK);
     assert_int_equal(kl_expr_slot(&b, (unsigned)f.sel.n_aggs++, a->type, true, &e, NULL), KL_OK);
     f.output[f.sel.n_output++] = e;
 }
@@ -472,7 +485,9 @@ static void an_expression_over_aggregates(void **state) {
     agg(KL_AGG_COUNT_STAR, NULL);
     struct kl_expr_builder b = {.arena = &f.arena};
     struct kl_expr *e;
-    assert_int_equal(kl_expr_op(&b, KL_S("*"), (struct kl_expr *)f.output[0], (struct kl_expr *)f.output[1], 0, &e, NULL), KL_OK);
+    assert_int_equal(kl_expr_op(&b, KL_S("*"), (struct kl_expr *)f.output[0],
+                         (struct kl_expr *)f.output[1], 0, &e, NULL),
+        KL_OK);
     f.output[0] = e;
     f.sel.n_output = 1;
     expect("35");
@@ -482,10 +497,12 @@ static void aggregate_types(void **state) {
     static const struct {
         enum kl_agg_kind kind;
         uint8_t arg, result; /* result 0: refused */
-    } all[] = {{KL_AGG_SUM, KL_T_SMALLINT, KL_T_BIGINT}, {KL_AGG_SUM, KL_T_INT, KL_T_BIGINT}, {KL_AGG_SUM, KL_T_BIGINT, KL_T_DECIMAL},
-        {KL_AGG_SUM, KL_T_FLOAT, KL_T_FLOAT}, {KL_AGG_SUM, KL_T_TEXT, 0}, {KL_AGG_AVG, KL_T_INT, KL_T_DECIMAL},
-        {KL_AGG_AVG, KL_T_FLOAT, KL_T_DOUBLE}, {KL_AGG_AVG, KL_T_BOOLEAN, 0}, {KL_AGG_MIN, KL_T_TIME, KL_T_TIME},
-        {KL_AGG_MAX, KL_T_BOOLEAN, 0}, {KL_AGG_MIN, KL_T_JSON, 0}, {KL_AGG_COUNT, KL_T_JSON, KL_T_BIGINT}};
+    } all[] = {{KL_AGG_SUM, KL_T_SMALLINT, KL_T_BIGINT}, {KL_AGG_SUM, KL_T_INT, KL_T_BIGINT},
+        {KL_AGG_SUM, KL_T_BIGINT, KL_T_DECIMAL}, {KL_AGG_SUM, KL_T_FLOAT, KL_T_FLOAT},
+        {KL_AGG_SUM, KL_T_TEXT, 0}, {KL_AGG_AVG, KL_T_INT, KL_T_DECIMAL},
+        {KL_AGG_AVG, KL_T_FLOAT, KL_T_DOUBLE}, {KL_AGG_AVG, KL_T_BOOLEAN, 0},
+        {KL_AGG_MIN, KL_T_TIME, KL_T_TIME}, {KL_AGG_MAX, KL_T_BOOLEAN, 0},
+        {KL_AGG_MIN, KL_T_JSON, 0}, {KL_AGG_COUNT, KL_T_JSON, KL_T_BIGINT}};
     for (size_t i = 0; i < KL_LEN(all); i++) {
         struct kl_type t = {0};
         enum kl_rc rc = kl_agg_type(all[i].kind, (struct kl_type){.id = all[i].arg}, &t, &f.err);
@@ -500,10 +517,20 @@ int main(void) {
     printf("seed %llu\n", (unsigned long long)seed);
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(streams_filters_projects), T(limits_must_make_sense), T(errors_pass_through), T(orders_as_postgresql),
-        T(order_agrees_with_qsort), T(ties_keep_the_order_of_the_source), T(sorting_has_a_budget), T(a_long_scan_is_given_back),
-        T(stops_when_told), T(aggregates_follow_postgresql), T(aggregates_of_other_types), T(sums_do_not_wrap),
-        T(an_expression_over_aggregates), T(aggregate_types),
+        T(streams_filters_projects),
+        T(limits_must_make_sense),
+        T(errors_pass_through),
+        T(orders_as_postgresql),
+        T(order_agrees_with_qsort),
+        T(ties_keep_the_order_of_the_source),
+        T(sorting_has_a_budget),
+        T(a_long_scan_is_given_back),
+        T(stops_when_told),
+        T(aggregates_follow_postgresql),
+        T(aggregates_of_other_types),
+        T(sums_do_not_wrap),
+        T(an_expression_over_aggregates),
+        T(aggregate_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
