@@ -312,6 +312,7 @@ static enum kl_rc update_one(struct dml *d, const struct match *x, struct kl_val
     struct kl_key k;
     bool changed;
     KL_TRY(open_old(d, x->bytes, x->seq, &view, row));
+    memcpy(vals, row, d->t->n_cols * sizeof(*vals));
     KL_TRY(kl_sql_update_row(d->cmd->bound, &d->ev, vals, &changed, d->err));
     if (!changed) {
         return KL_OK;

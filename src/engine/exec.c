@@ -106,27 +106,26 @@ static bool is_dml(const struct kl_plan *p) {
     return p->kind == KL_PLAN_INSERT || p->kind == KL_PLAN_UPDATE || p->kind == KL_PLAN_DELETE;
 }
 
-/* A write to a SHARED table inside EXECUTE AS USER has a sentence of its own, whatever the target's role may do. */
+/* A write to a SHARED table inside EXECUTE AS USER has a sentence of its own, whatever the target's role may do: the binder says it once
+ * permission is out of the way. */
 static enum kl_rc refuse_shared(struct kl__run *r, struct kl__stmt *s, struct kl_sql_ctx ctx, enum kl_rc rc) {
     struct kl_session all = s->session;
     struct kl_bound b;
-    struct kl_err ignored;
+    struct kl_err other;
     all.role = KL_ROLE_SYSTEM;
     ctx.session = &all;
     ctx.cache = NULL;
-    if (kl_sql_bind(&ctx, s->inner, r->x->params, r->x->n_params, r->x->arena, &b, &ignored) != KL_OK) {
+    enum kl_rc again = kl_sql_bind(&ctx, s->inner, r->x->params, r->x->n_params, r->x->arena, &b, &other);
+    if (again == KL_OK) {
+        kl_bound_release(&b);
         return rc;
     }
-    if (is_dml(b.plan) && b.plan->table->type == KL_TABLE_SHARED) {
-        rc = kl_fail(&r->err, KL_E_EXEC, "EXECUTE AS USER is not allowed on SHARED tables (table '%s'). AS USER impersonation is "
-            "only supported for USER and STREAM tables.", b.plan->table->qualified.ptr);
-    }
-    kl_bound_release(&b);
-    return rc;
+    r->err = other;
+    return again;
 }
 
 static enum kl_rc bind_one(struct kl__run *r, struct kl__stmt *s, struct kl_plan_cache *cache) {
-    struct kl_slice target;
+    struct kl_slice target, inner;
     if (s->is_bound) {
         kl_bound_release(&s->bound);
         s->is_bound = false;
@@ -134,8 +133,9 @@ static enum kl_rc bind_one(struct kl__run *r, struct kl__stmt *s, struct kl_plan
     s->session = r->x->session;
     s->inner = s->text.text;
     kl_err_clear(&r->err);
-    KL_TRY(kl_sql_execute_as(s->text.text, r->x->arena, &target, &s->inner, &r->err));
+    KL_TRY(kl_sql_execute_as(s->text.text, r->x->arena, &target, &inner, &r->err));
     if (target.ptr != NULL) {
+        s->inner = inner;
         KL_TRY(become(r, s, target));
     }
     struct kl_sql_ctx ctx = {

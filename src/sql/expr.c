@@ -118,10 +118,10 @@ static enum kl_rc eval_param(
         *ret = kl_val_null(e->type.id);
         return KL_OK;
     }
-    uint8_t want = e->type.id == KL_T_NULL ? KL_T_TEXT : e->type.id;
-    if (ret->type != want) {
+    /* An open parameter (a cell of VALUES) passes through as it is: assignment casts it. */
+    if (e->type.id != KL_T_NULL && ret->type != e->type.id) {
         return kl_fail(err, KL_E_INTERNAL, "parameter $%u is %s, the plan expects %s", e->index + 1,
-            kl_expr__type_name(ret->type), kl_expr__type_name(want));
+            kl_expr__type_name(ret->type), kl_expr__type_name(e->type.id));
     }
     return KL_OK;
 }
