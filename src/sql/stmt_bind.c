@@ -246,7 +246,7 @@ static enum kl_rc check_as(struct binding *b) {
     if (!dml || !as || p->table->type != KL_TABLE_SHARED) {
         return KL_OK;
     }
-    return kl_fail(b->err, KL_E_PERMISSION_DENIED, "EXECUTE AS USER is not allowed on SHARED tables (table '%.*s'). AS USER impersonation is "
+    return kl_fail(b->err, KL_E_EXEC, "EXECUTE AS USER is not allowed on SHARED tables (table '%.*s'). AS USER impersonation is "
         "only supported for USER and STREAM tables.", KL_FMT(p->table->qualified));
 }
 
