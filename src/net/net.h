@@ -34,6 +34,7 @@ struct kl_net_options {
     bool strict_ws_origin, cookie_secure, allow_remote_setup, connection_protection;
     const char *const *trusted_proxies; /* addresses or CIDR ranges */
     size_t n_trusted_proxies;
+    int64_t slow_query_ms;        /* requests that took this long are logged; 0: never */
     struct kl_net_cors cors;
     const char *public_origin;    /* or NULL */
     struct kl_slice root_token;   /* local root bearer secret; empty: none. Accepted from loopback only. */
