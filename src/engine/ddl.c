@@ -261,18 +261,20 @@ static void run_ddl(struct kl_shard_call *call) {
     kl_loop_post(r->l->loop, &r->task);
 }
 
+/* Once the call is posted the run belongs to the writer: nothing of it may be touched here any more. */
 void kl__ddl_start(struct kl__run *r, struct kl__stmt *s) {
     struct kl__ddl *d = KL_ARENA_NEW(r->x->arena, struct kl__ddl);
-    r->rc = d == NULL ? kl_fail(&r->err, KL_E_NOMEM, "out of memory") : KL_OK;
-    if (r->rc == KL_OK) {
+    enum kl_rc rc = KL_E_NOMEM;
+    if (d != NULL) {
         d->run = r;
         d->stmt = s;
         d->call.shard = KL_SHARD_META;
         d->call.run = run_ddl;
         r->ddl = d;
-        r->rc = kl_engine_call(r->e, &d->call);
+        rc = kl_engine_call(r->e, &d->call);
     }
-    if (r->rc != KL_OK) {
+    if (rc != KL_OK) {
+        r->rc = rc;
         kl__run_resume(r);
     }
 }

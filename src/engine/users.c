@@ -141,11 +141,12 @@ static void hash_in_pool(struct kl_task *t) {
     struct user_stmt *u = KL_CONTAINER_OF(t, struct user_stmt, task);
     struct kl__run *r = u->run;
     const struct kl_plan_user *p = u->stmt->bound.plan->user;
-    r->rc = kl_password_hash(r->e->o.passwords.bcrypt_cost, p->password, u->hash, &r->err);
-    if (r->rc == KL_OK) {
-        r->rc = to_writer(u);
+    enum kl_rc rc = kl_password_hash(r->e->o.passwords.bcrypt_cost, p->password, u->hash, &r->err);
+    if (rc == KL_OK) {
+        rc = to_writer(u);
     }
-    if (r->rc != KL_OK) {
+    if (rc != KL_OK) {
+        r->rc = rc;
         kl__run_resume(r);
     }
 }
@@ -174,8 +175,9 @@ static enum kl_rc begin(struct kl__run *r, struct kl__stmt *s) {
 
 void kl__user_start(struct kl__run *r, struct kl__stmt *s) {
     kl_err_clear(&r->err);
-    r->rc = begin(r, s);
-    if (r->rc != KL_OK) {
+    enum kl_rc rc = begin(r, s); /* KL_OK: the run belongs to another thread now */
+    if (rc != KL_OK) {
+        r->rc = rc;
         kl__run_resume(r);
     }
 }

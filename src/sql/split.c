@@ -24,7 +24,9 @@ static enum kl_rc push(struct splitter *s, const char *from, const char *to, str
         if (!list) {
             return kl_fail(err, KL_E_TOO_LARGE, "Request is too large");
         }
-        memcpy(list, s->list, s->n * sizeof(*list));
+        if (s->n > 0) {
+            memcpy(list, s->list, s->n * sizeof(*list));
+        }
         s->list = list;
         s->cap = cap;
     }
