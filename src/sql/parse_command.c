@@ -109,7 +109,10 @@ static enum kl_rc name_unknown(struct kl_parser *p) {
 }
 
 enum kl_rc kl_sql__parse_other(struct kl_parser *p) {
+    struct kl_plan *plan = p->plan;
     kl_sql__parser_init(p, p->ctx, p->stmt, p->err);
+    p->plan = plan;
+    p->arena = plan ? &plan->arena : p->arena;
     for (size_t i = 0; i < KL_LEN(absent); i++) {
         if (kl_sql__take(p, absent[i].words)) {
             if (absent[i].action != ANYONE) {
