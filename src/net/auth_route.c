@@ -213,6 +213,9 @@ static void start_session(struct kl_net__request *r) {
 
 static bool admit(struct kl_net__request *r) {
     start_session(r);
+    if (!kl_net__serving(r)) {
+        return false;
+    }
     if (kl_net__admit_auth(r->loop, &r->ip, r->local)) {
         return true;
     }
@@ -265,6 +268,9 @@ void kl_net__auth_refresh(struct kl_net__request *r) {
 
 void kl_net__auth_logout(struct kl_net__request *r) {
     start_session(r);
+    if (!kl_net__serving(r)) {
+        return;
+    }
     struct kl_slice token = bearer(r);
     if (!token.len) {
         token = cookie(r, "kalamdb_auth");

@@ -178,6 +178,9 @@ void kl_net__authenticate(struct kl_net__request *r, void (*next)(struct kl_net_
     r->authenticated = next;
     r->session = (struct kl_session){.role = KL_ROLE_ANONYMOUS, .actor_role = KL_ROLE_ANONYMOUS};
     r->exec = (struct kl_exec){0};
+    if (!kl_net__serving(r)) {
+        return;
+    }
     if (!header.len) {
         fail(r, KL_E_MISSING_AUTHORIZATION, "Authentication required");
         return;

@@ -58,6 +58,7 @@ struct kl_net__loop {
     enum kl_net__phase phase;
     struct kl_net__link conns, websockets;
     size_t n_websockets, n_requests; /* requests: held by the engine */
+    bool drained;                    /* counted in net->n_stopped */
     struct kl_session_cache *sessions;
     struct kl_net__request *idle; /* request objects to use again */
     size_t n_idle;
@@ -85,7 +86,7 @@ struct kl_net {
     int64_t finish_ms;     /* written before the finish tasks are posted */
     pthread_mutex_t lock;
     pthread_cond_t stopped;
-    unsigned n_stopped;    /* guarded by lock */
+    unsigned n_stopped;    /* guarded by lock: loops that stopped and have answered what they accepted */
     _Atomic uint64_t connections, n_websockets, n_requests, overloads;
 };
 
@@ -121,6 +122,7 @@ void kl_net__request_free_idle(struct kl_net__loop *l);
 /* The engine got it / gave it back. After the second the request may be gone: false. */
 void kl_net__request_hold(struct kl_net__request *r);
 bool kl_net__request_release(struct kl_net__request *r);
+void kl_net__drained(struct kl_net__loop *l); /* a stopping loop holds no request any more */
 /* Request header, empty when absent. */
 struct kl_slice kl_net__header(const struct kl_net__request *r, const char *lower_name);
 void kl_net__add_header(struct kl_net__request *r, const char *lower_name, struct kl_slice value);
@@ -132,6 +134,8 @@ void kl_net__respond_error(struct kl_net__request *r, int status, const char *co
 /* The error of a SQL request (or of an authentication endpoint, when r->auth_envelope). */
 void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const struct kl_err *err);
 double kl_net__took_ms(const struct kl_net__request *r);
+/* False when the server is stopping; then it has answered: what comes now must not reach the engine. */
+bool kl_net__serving(struct kl_net__request *r);
 /* Limits per address and bans; false when it has answered. */
 bool kl_net__admit(struct kl_net__request *r);
 /* One more authentication attempt from this address: false when there were too many. */

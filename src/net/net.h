@@ -43,7 +43,8 @@ struct kl_net_options {
 enum kl_rc kl_net_start(const struct kl_net_options *o, struct kl_net **ret, int *ret_port, struct kl_err *err);
 void kl_net_set_root_token(struct kl_net *n, struct kl_slice token); /* before the loops run */
 void kl_net_run(struct kl_net *n);      /* loop 0 on this thread, the others on theirs; returns after kl_net_finish */
-/* Stops listening and accepting requests, closes WebSockets with 1001; requests under way are answered. Any thread. */
+/* Stops listening and accepting requests, closes WebSockets with 1001, waits until the engine has answered every request that it has.
+ * Any thread but a loop's. */
 void kl_net_stop(struct kl_net *n);
 /* Ends the loops once no request is under way or timeout_ms has passed. Any thread. */
 void kl_net_finish(struct kl_net *n, int64_t timeout_ms);

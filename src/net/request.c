@@ -140,8 +140,12 @@ void kl_net__request_hold(struct kl_net__request *r) {
 }
 
 bool kl_net__request_release(struct kl_net__request *r) {
+    struct kl_net__loop *l = r->loop;
     r->busy = false;
-    r->loop->n_requests--;
+    l->n_requests--;
+    if (l->phase != KL_NET_SERVING && l->n_requests == 0) {
+        kl_net__drained(l);
+    }
     if (!r->req) {
         recycle(r);
         return false;
@@ -277,6 +281,16 @@ void kl_net__respond_error(
 }
 
 /* ---- limits ---- */
+
+bool kl_net__serving(struct kl_net__request *r) {
+    struct kl_err err = {0};
+    if (r->loop->phase == KL_NET_SERVING) {
+        return true;
+    }
+    kl_fail(&err, KL_E_SHUTTING_DOWN, "The server is shutting down");
+    kl_net__respond_failure(r, KL_E_SHUTTING_DOWN, &err);
+    return false;
+}
 
 static void refuse_rate(struct kl_net__request *r, enum kl_limit_verdict verdict, uint32_t retry_s) {
     bool banned = verdict == KL_LIMIT_BANNED;

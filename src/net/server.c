@@ -258,9 +258,20 @@ void kl_net_run(struct kl_net *n) {
 
 /* ---- end ---- */
 
+void kl_net__drained(struct kl_net__loop *l) {
+    struct kl_net *n = l->net;
+    if (l->drained) {
+        return;
+    }
+    l->drained = true;
+    pthread_mutex_lock(&n->lock);
+    n->n_stopped++;
+    pthread_cond_broadcast(&n->stopped);
+    pthread_mutex_unlock(&n->lock);
+}
+
 static void on_stop(struct kl_task *t) {
     struct kl_net__loop *l = H2O_STRUCT_FROM_MEMBER(struct kl_net__loop, stop_task, t);
-    struct kl_net *n = l->net;
     if (l->phase == KL_NET_SERVING) {
         l->phase = KL_NET_STOPPING;
         l->ctx.shutdown_requested = 1;
@@ -268,10 +279,9 @@ static void on_stop(struct kl_task *t) {
         uv_close((uv_handle_t *)&l->listener, NULL);
         kl_net__ws_stop_all(l);
     }
-    pthread_mutex_lock(&n->lock);
-    n->n_stopped++;
-    pthread_cond_broadcast(&n->stopped);
-    pthread_mutex_unlock(&n->lock);
+    if (l->n_requests == 0) {
+        kl_net__drained(l);
+    }
 }
 
 void kl_net_stop(struct kl_net *n) {

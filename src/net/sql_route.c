@@ -205,6 +205,9 @@ static void run(struct kl_net__request *r) {
     struct kl_sql_body body;
     struct kl_err err = {0};
     r->exec = (struct kl_exec){0};
+    if (!kl_net__serving(r)) {
+        return;
+    }
     if (!allowed_rate(r)) {
         return;
     }
