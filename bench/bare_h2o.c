@@ -1,8 +1,9 @@
-/* The ceiling of what an HTTP server can do here: h2o alone. It reads each request's whole body and answers with the
- * content of one file, so that its responses can be those of KalamDB, byte for byte.
+/* The ceiling of what an HTTP server can do here: h2o alone. It reads each request's whole body and
+ * answers with the content of one file, so that its responses can be those of KalamDB, byte for
+ * byte.
  *
- * Like the server it has a thread per loop and a listener each (SO_REUSEPORT). It prints "port=N" and serves until
- * it is killed. */
+ * Like the server it has a thread per loop and a listener each (SO_REUSEPORT). It prints "port=N"
+ * and serves until it is killed. */
 #include "common.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -146,8 +146,8 @@ void kl_bench_result_latencies(struct kl_bench_results *r, struct kl_bench_sampl
 
 void kl_bench_report(const struct kl_bench_results *r, const char *json_path) {
     for (size_t i = 0; i < r->count; i++) {
-        printf("%s%s=%.*f", i ? " " : "", r->name[i], r->value[i] == (double)(int64_t)r->value[i] ? 0 : 2,
-            r->value[i]);
+        printf("%s%s=%.*f", i ? " " : "", r->name[i],
+            r->value[i] == (double)(int64_t)r->value[i] ? 0 : 2, r->value[i]);
     }
     printf("\n");
     if (json_path == NULL) {
@@ -196,8 +196,8 @@ uint64_t kl_bench_cpu_us(int pid) {
     /* The command's name may hold blanks and parentheses: fields count from the last one. */
     char *rest = strrchr(text, ')');
     unsigned long long user, sys;
-    if (rest == NULL ||
-        sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &sys) != 2) {
+    if (rest == NULL || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+                            &user, &sys) != 2) {
         kl_bench_die("%s cannot be read", path);
     }
     return (user + sys) * (1000000 / (uint64_t)sysconf(_SC_CLK_TCK));

@@ -1,4 +1,4 @@
-/* What the benchmark programs share: time, latency samples, results, process figures. One thread. */
+/* What the benchmark programs share: time, latency samples, results, process figures. */
 #ifndef KL_BENCH_COMMON_H
 #define KL_BENCH_COMMON_H
 
@@ -10,12 +10,12 @@
 /* A measurement that went wrong is not a measurement: every failure ends the program with 1. */
 void kl_bench_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-uint64_t kl_bench_now_ns(void); /* monotonic */
+uint64_t kl_bench_now_ns(void);    /* monotonic */
 void *kl_bench_alloc(size_t size); /* zeroed, never NULL */
 
 /* The first line of a file without its newline. The caller frees. */
 char *kl_bench_read_line(const char *path);
-/* All lines of a file that are not empty; *ret_count of them. The caller frees each and the array. */
+/* All lines of a file that are not empty. The caller frees each and the array. */
 char **kl_bench_read_lines(const char *path, size_t *ret_count);
 void kl_bench_write_file(const char *path, const void *data, size_t len);
 

@@ -53,8 +53,10 @@ char *kl_bench_http_post(
     const char *path, const char *token, const char *body, size_t body_len, size_t *ret_len) {
     char *request;
     int head = asprintf(&request,
-        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%sContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-        path, token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "", body_len);
+        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%sContent-Type: "
+        "application/json\r\nContent-Length: %zu\r\n\r\n",
+        path, token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "",
+        body_len);
     if (head < 0 || (request = realloc(request, (size_t)head + body_len + 1)) == NULL) {
         kl_bench_die("out of memory");
     }

@@ -1,4 +1,5 @@
-/* A minimal HTTP/1.1 client on loopback: enough to measure a server with little work of its own. One thread. */
+/* A minimal HTTP/1.1 client on loopback: enough to measure a server with little work of its own.
+ * One thread. */
 #ifndef KL_BENCH_HTTP_H
 #define KL_BENCH_HTTP_H
 
@@ -22,11 +23,12 @@ struct kl_bench_response {
 /* False: `in` does not hold a whole response yet. Only bodies with Content-Length are known. */
 bool kl_bench_http_parse(const char *in, size_t len, struct kl_bench_response *ret);
 
-/* One SQL text over a connection of its own, blocking. Returns the response body (the caller frees); `ret_status`
- * may be NULL, then anything but 200 is fatal. */
+/* One SQL text over a connection of its own, blocking. Returns the response body (the caller
+ * frees); `ret_status` may be NULL, then anything but 200 is fatal. */
 char *kl_bench_sql(int port, const char *token, const char *sql, int *ret_status);
 /* The same for any path and body. */
-char *kl_bench_post(int port, const char *path, const char *token, const char *body, int *ret_status);
+char *kl_bench_post(
+    int port, const char *path, const char *token, const char *body, int *ret_status);
 
 /* {"sql":"..."}; the caller frees. */
 char *kl_bench_sql_body(const char *sql);

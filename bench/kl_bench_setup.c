@@ -1,4 +1,5 @@
-/* What the measurements need in a fresh server: namespace, tables, users with their tokens, rows to look up.
+/* What the measurements need in a fresh server: namespace, tables, users with their tokens, rows to
+ * look up.
  *
  *   --port N --root-token FILE --users N --tokens OUT --rows N
  *
@@ -10,7 +11,8 @@
 
 #define ROWS_A_STATEMENT 1000
 #define FIRST_ID 100000000ULL
-#define CONTENT "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
+#define CONTENT                                                                                    \
+    "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
 
 static const char *const tables[] = {"bench.messages", "bench.lookup", "bench.live"};
 
@@ -19,7 +21,8 @@ static void make_tables(int port, const char *root) {
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         char sql[512];
         snprintf(sql, sizeof(sql),
-            "CREATE TABLE %s (id BIGINT PRIMARY KEY, conversation_id BIGINT NOT NULL, role_id TEXT NOT NULL, "
+            "CREATE TABLE %s (id BIGINT PRIMARY KEY, conversation_id BIGINT NOT NULL, role_id TEXT "
+            "NOT NULL, "
             "content TEXT NOT NULL, created_at TIMESTAMP DEFAULT NOW()) WITH (TYPE = 'USER')",
             tables[i]);
         free(kl_bench_sql(port, root, sql, NULL));
@@ -40,7 +43,8 @@ static char *log_in(int port, const char *user, const char *password) {
     return token;
 }
 
-static void make_users(int port, const char *root, unsigned users, const char *out, char **ret_first) {
+static void make_users(
+    int port, const char *root, unsigned users, const char *out, char **ret_first) {
     FILE *f = fopen(out, "we");
     if (f == NULL) {
         kl_bench_die("%s cannot be written", out);
@@ -49,7 +53,8 @@ static void make_users(int port, const char *root, unsigned users, const char *o
         char name[32], password[64], sql[256];
         snprintf(name, sizeof(name), "bench%u", i);
         snprintf(password, sizeof(password), "Only-For-Bench-%u", i);
-        snprintf(sql, sizeof(sql), "CREATE USER '%s' WITH PASSWORD '%s' ROLE 'user'", name, password);
+        snprintf(
+            sql, sizeof(sql), "CREATE USER '%s' WITH PASSWORD '%s' ROLE 'user'", name, password);
         free(kl_bench_sql(port, root, sql, NULL));
         char *token = log_in(port, name, password);
         fprintf(f, "%s\n", token);
@@ -68,10 +73,12 @@ static void load_rows(int port, const char *token, uint64_t rows) {
     size_t size = ROWS_A_STATEMENT * (strlen(CONTENT) + 64) + 256;
     char *sql = kl_bench_alloc(size);
     for (uint64_t done = 0; done < rows;) {
-        size_t len = (size_t)snprintf(sql, size, "INSERT INTO bench.lookup (id, conversation_id, role_id, content) VALUES");
+        size_t len = (size_t)snprintf(
+            sql, size, "INSERT INTO bench.lookup (id, conversation_id, role_id, content) VALUES");
         for (unsigned i = 0; i < ROWS_A_STATEMENT && done < rows; i++, done++) {
-            len += (size_t)snprintf(sql + len, size - len, "%s (%llu, %llu, 'user', '%s')", i ? "," : "",
-                (unsigned long long)(FIRST_ID + done), (unsigned long long)(done % 100), CONTENT);
+            len += (size_t)snprintf(sql + len, size - len, "%s (%llu, %llu, 'user', '%s')",
+                i ? "," : "", (unsigned long long)(FIRST_ID + done),
+                (unsigned long long)(done % 100), CONTENT);
         }
         free(kl_bench_sql(port, token, sql, NULL));
     }
@@ -88,12 +95,23 @@ int main(int argc, char **argv) {
     char *root = NULL, *first = NULL;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 'p': port = (int)kl_bench_number("port", optarg, 1, 65535); break;
-        case 'r': root = kl_bench_read_line(optarg); break;
-        case 'u': users = (unsigned)kl_bench_number("users", optarg, 1, 100000); break;
-        case 't': out = optarg; break;
-        case 'n': rows = kl_bench_number("rows", optarg, 0, 100000000); break;
-        default: return 1;
+        case 'p':
+            port = (int)kl_bench_number("port", optarg, 1, 65535);
+            break;
+        case 'r':
+            root = kl_bench_read_line(optarg);
+            break;
+        case 'u':
+            users = (unsigned)kl_bench_number("users", optarg, 1, 100000);
+            break;
+        case 't':
+            out = optarg;
+            break;
+        case 'n':
+            rows = kl_bench_number("rows", optarg, 0, 100000000);
+            break;
+        default:
+            return 1;
         }
     }
     if (port == 0 || root == NULL || out == NULL) {

@@ -1,11 +1,13 @@
 /* Live queries over WebSocket.
  *
- *   --mode live   one writer over HTTP, one subscriber, one write under way: the time from sending an INSERT until its
- *                 change event is here. The write is on disk before the event is sent (storage.durability = sync).
- *   --mode idle   opens --connections connections, each authenticated and with one subscription on a USER table, the
- *                 users of --tokens in turn; then what the server (--pid) needs for them: memory each, and processor
- *                 time while nothing happens but its own pings. At the end one row is written for the first user, and
- *                 each of that user's connections must hear of it: an idle connection that is dead costs nothing.
+ *   --mode live   one writer over HTTP, one subscriber, one write under way: the time from
+ *                 sending an INSERT until its change event is here. The write is on disk before the
+ *                 event is sent (storage.durability = sync).
+ *   --mode idle   opens --connections connections, each authenticated and with one subscription on a
+ *                 USER table, the users of --tokens in turn; then what the server (--pid) needs for
+ *                 them: memory each, and processor time while nothing happens but its own pings. At
+ *                 the end one row is written for the first user, and each of that user's
+ *                 connections must hear of it: an idle connection that is dead costs nothing.
  *
  * One thread. */
 #include "ws.h"
@@ -23,7 +25,8 @@
 #define OPENING_MAX 128 /* connections on their way at a time */
 #define SETTLE_MS 2000
 #define EVENT_TIMEOUT_MS 10000
-#define CONTENT "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
+#define CONTENT                                                                                    \
+    "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
 
 enum state { STATE_UPGRADE, STATE_AUTH, STATE_ACK, STATE_READY };
 
@@ -46,14 +49,16 @@ struct config {
     const char *table, *json;
 };
 
-static struct config cfg = {.connections = 10000, .events = 3000, .idle_ms = 10000, .table = "bench.live"};
+static struct config cfg = {
+    .connections = 10000, .events = 3000, .idle_ms = 10000, .table = "bench.live"};
 static unsigned ready, pings;
 static const char *wanted; /* text of the change that counts; NULL: any */
 
 static void subscribe(struct socket *s) {
     char text[512];
     int n = snprintf(text, sizeof(text),
-        "{\"type\":\"subscribe\",\"subscription\":{\"id\":\"s1\",\"sql\":\"SELECT * FROM %s\"}}", cfg.table);
+        "{\"type\":\"subscribe\",\"subscription\":{\"id\":\"s1\",\"sql\":\"SELECT * FROM %s\"}}",
+        cfg.table);
     kl_bench_ws_send(s->fd, KL_WS_TEXT, text, (size_t)n);
 }
 
@@ -77,14 +82,20 @@ static void on_text(struct socket *s, const struct kl_bench_ws_frame *f) {
 
 static void on_frame(struct socket *s, const struct kl_bench_ws_frame *f) {
     switch (f->opcode) {
-    case KL_WS_TEXT: on_text(s, f); break;
+    case KL_WS_TEXT:
+        on_text(s, f);
+        break;
     case KL_WS_PING:
         pings++;
         kl_bench_ws_send(s->fd, KL_WS_PONG, f->data, f->len);
         break;
-    case KL_WS_PONG: break;
-    case KL_WS_CLOSE: kl_bench_die("the server closed a WebSocket: %.*s", f->len > 2 ? (int)f->len - 2 : 0, f->data + 2);
-    default: kl_bench_die("a frame with opcode %d", f->opcode);
+    case KL_WS_PONG:
+        break;
+    case KL_WS_CLOSE:
+        kl_bench_die(
+            "the server closed a WebSocket: %.*s", f->len > 2 ? (int)f->len - 2 : 0, f->data + 2);
+    default:
+        kl_bench_die("a frame with opcode %d", f->opcode);
     }
 }
 
@@ -123,7 +134,10 @@ static void on_readable(struct socket *s) {
 static void open_socket(struct socket *s, int ep, const char *token, size_t in_size) {
     size_t len;
     char *request = kl_bench_ws_upgrade(token, &len);
-    *s = (struct socket){.fd = kl_bench_connect(cfg.port), .token = token, .size = in_size, .in = kl_bench_alloc(in_size)};
+    *s = (struct socket){.fd = kl_bench_connect(cfg.port),
+        .token = token,
+        .size = in_size,
+        .in = kl_bench_alloc(in_size)};
     kl_bench_set_nonblocking(s->fd);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
     if (epoll_ctl(ep, EPOLL_CTL_ADD, s->fd, &e) != 0) {
@@ -157,13 +171,15 @@ static void check_fd_limit(unsigned needed) {
     r.rlim_cur = r.rlim_max;
     setrlimit(RLIMIT_NOFILE, &r);
     if (r.rlim_cur < needed + 64) {
-        kl_bench_die("%llu open files are allowed, %u connections need more", (unsigned long long)r.rlim_cur, needed);
+        kl_bench_die("%llu open files are allowed, %u connections need more",
+            (unsigned long long)r.rlim_cur, needed);
     }
 }
 
 static char *insert_sql(uint64_t id) {
     char *sql;
-    if (asprintf(&sql, "INSERT INTO %s (id, conversation_id, role_id, content) VALUES (%llu, 1, 'user', '%s')",
+    if (asprintf(&sql,
+            "INSERT INTO %s (id, conversation_id, role_id, content) VALUES (%llu, 1, 'user', '%s')",
             cfg.table, (unsigned long long)id, CONTENT) < 0) {
         kl_bench_die("out of memory");
     }
@@ -274,8 +290,8 @@ static double check_alive(int ep, struct socket *all) {
             }
         }
         if (kl_bench_now_ns() - start > EVENT_TIMEOUT_MS * 1000000ULL) {
-            kl_bench_die("only %llu of %llu connections heard of a change", (unsigned long long)heard,
-                (unsigned long long)own);
+            kl_bench_die("only %llu of %llu connections heard of a change",
+                (unsigned long long)heard, (unsigned long long)own);
         }
     }
     return (double)(kl_bench_now_ns() - start) / 1e6;
@@ -310,22 +326,42 @@ static void measure_idle(struct kl_bench_results *r) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"mode", 1, NULL, 'm'}, {"port", 1, NULL, 'p'}, {"tokens", 1, NULL, 't'},
-        {"table", 1, NULL, 'T'}, {"events", 1, NULL, 'e'}, {"connections", 1, NULL, 'c'}, {"pid", 1, NULL, 'P'},
-        {"idle-ms", 1, NULL, 'i'}, {"json", 1, NULL, 'j'}, {0}};
+    static const struct option options[] = {{"mode", 1, NULL, 'm'}, {"port", 1, NULL, 'p'},
+        {"tokens", 1, NULL, 't'}, {"table", 1, NULL, 'T'}, {"events", 1, NULL, 'e'},
+        {"connections", 1, NULL, 'c'}, {"pid", 1, NULL, 'P'}, {"idle-ms", 1, NULL, 'i'},
+        {"json", 1, NULL, 'j'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 'm': cfg.idle = strcmp(optarg, "idle") == 0; break;
-        case 'p': cfg.port = (int)kl_bench_number("port", optarg, 1, 65535); break;
-        case 't': cfg.tokens = kl_bench_read_lines(optarg, &cfg.n_tokens); break;
-        case 'T': cfg.table = optarg; break;
-        case 'e': cfg.events = kl_bench_number("events", optarg, 1, 10000000); break;
-        case 'c': cfg.connections = (unsigned)kl_bench_number("connections", optarg, 1, 1000000); break;
-        case 'P': cfg.pid = (int)kl_bench_number("pid", optarg, 1, 1 << 30); break;
-        case 'i': cfg.idle_ms = kl_bench_number("idle-ms", optarg, 100, 3600000); break;
-        case 'j': cfg.json = optarg; break;
-        default: return 1;
+        case 'm':
+            cfg.idle = strcmp(optarg, "idle") == 0;
+            break;
+        case 'p':
+            cfg.port = (int)kl_bench_number("port", optarg, 1, 65535);
+            break;
+        case 't':
+            cfg.tokens = kl_bench_read_lines(optarg, &cfg.n_tokens);
+            break;
+        case 'T':
+            cfg.table = optarg;
+            break;
+        case 'e':
+            cfg.events = kl_bench_number("events", optarg, 1, 10000000);
+            break;
+        case 'c':
+            cfg.connections = (unsigned)kl_bench_number("connections", optarg, 1, 1000000);
+            break;
+        case 'P':
+            cfg.pid = (int)kl_bench_number("pid", optarg, 1, 1 << 30);
+            break;
+        case 'i':
+            cfg.idle_ms = kl_bench_number("idle-ms", optarg, 100, 3600000);
+            break;
+        case 'j':
+            cfg.json = optarg;
+            break;
+        default:
+            return 1;
         }
     }
     if (cfg.port == 0 || cfg.n_tokens == 0) {

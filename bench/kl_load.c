@@ -1,9 +1,10 @@
 /* Load over HTTP/1.1 keep-alive: n connections, one thread, one request under way on each.
  *
- * Requests are built once; between two of them only the digits of one number change in place. A response counts when
- * its status is 200 and it holds --expect; anything else makes the whole run worthless, so there is no report then.
+ * Requests are built once; between two of them only the digits of one number change in place. A
+ * response counts when its status is 200 and it holds --expect; anything else makes the whole run
+ * worthless, so there is no report then.
  *
- *   --mode insert   single-row INSERTs of about 120 bytes of data with ascending ids, own range per connection
+ *   --mode insert   single-row INSERTs of about 120 bytes of data, ids ascending
  *   --mode select   SELECT by primary key with a random id of --first-id .. + --rows - 1
  *   --mode raw      --body to --path as it is */
 #include "http.h"
@@ -19,7 +20,8 @@
 #define IN_SIZE (64 * 1024)
 #define EVENTS 256
 /* 92 bytes of text make a row of about 120 with its numbers and times. */
-#define CONTENT "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
+#define CONTENT                                                                                    \
+    "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
 
 enum mode { MODE_INSERT, MODE_SELECT, MODE_RAW };
 
@@ -45,8 +47,13 @@ struct conn {
     char in[IN_SIZE];
 };
 
-static struct config cfg = {.connections = 64, .duration_ms = 5000, .warmup_ms = 1000, .rows = 100000,
-    .first_id = 100000000, .table = "bench.messages", .path = "/v1/api/sql"};
+static struct config cfg = {.connections = 64,
+    .duration_ms = 5000,
+    .warmup_ms = 1000,
+    .rows = 100000,
+    .first_id = 100000000,
+    .table = "bench.messages",
+    .path = "/v1/api/sql"};
 static uint64_t random_state;
 static struct kl_bench_samples samples;
 static uint64_t measure_from_ns, errors, answered;
@@ -71,10 +78,12 @@ static void put_digits(char *at, unsigned n, uint64_t value) {
 static char *insert_sql(struct conn *c, unsigned index) {
     char *sql;
     c->n_digits = 19;
-    c->next_id = 1000000000000000000ULL + (cfg.seed % 1000000) * 1000000000000ULL + index * 1000000000ULL;
+    c->next_id =
+        1000000000000000000ULL + (cfg.seed % 1000000) * 1000000000000ULL + index * 1000000000ULL;
     if (asprintf(&sql,
-            "INSERT INTO %s (id, conversation_id, role_id, content) VALUES (%llu, %u, 'user', '%s')", cfg.table,
-            (unsigned long long)c->next_id, 1000 + index, CONTENT) < 0) {
+            "INSERT INTO %s (id, conversation_id, role_id, content) VALUES (%llu, %u, 'user', "
+            "'%s')",
+            cfg.table, (unsigned long long)c->next_id, 1000 + index, CONTENT) < 0) {
         kl_bench_die("out of memory");
     }
     return sql;
@@ -83,8 +92,9 @@ static char *insert_sql(struct conn *c, unsigned index) {
 static char *select_sql(struct conn *c) {
     char *sql, id[32];
     c->n_digits = (unsigned)snprintf(id, sizeof(id), "%llu", (unsigned long long)cfg.first_id);
-    if (asprintf(&sql, "SELECT id, conversation_id, role_id, content, created_at FROM %s WHERE id = %s", cfg.table,
-            id) < 0) {
+    if (asprintf(&sql,
+            "SELECT id, conversation_id, role_id, content, created_at FROM %s WHERE id = %s",
+            cfg.table, id) < 0) {
         kl_bench_die("out of memory");
     }
     return sql;
@@ -93,7 +103,8 @@ static char *select_sql(struct conn *c) {
 static void build_request(struct conn *c, unsigned index) {
     const char *token = cfg.n_tokens ? cfg.tokens[index % cfg.n_tokens] : NULL;
     if (cfg.mode == MODE_RAW) {
-        c->request = kl_bench_http_post(cfg.path, token, cfg.body, strlen(cfg.body), &c->request_len);
+        c->request =
+            kl_bench_http_post(cfg.path, token, cfg.body, strlen(cfg.body), &c->request_len);
         return;
     }
     char *sql = cfg.mode == MODE_INSERT ? insert_sql(c, index) : select_sql(c);
@@ -117,8 +128,8 @@ static void send_next(struct conn *c) {
 
 static void count_error(const struct kl_bench_response *r, const char *body) {
     if (errors++ == 0) {
-        fprintf(stderr, "first error, status %d: %.*s\n", r->status, (int)(r->body_len < 500 ? r->body_len : 500),
-            body);
+        fprintf(stderr, "first error, status %d: %.*s\n", r->status,
+            (int)(r->body_len < 500 ? r->body_len : 500), body);
     }
 }
 
@@ -195,7 +206,8 @@ static int open_connections(void) {
 static double own_cpu_us(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static void measure(void) {
@@ -237,37 +249,85 @@ static enum mode parse_mode(const char *text) {
     kl_bench_die("--mode is insert, select or raw");
 }
 
-enum { OPT_MODE, OPT_PORT, OPT_CONNECTIONS, OPT_DURATION, OPT_WARMUP, OPT_ROWS, OPT_FIRST_ID, OPT_TOKENS, OPT_TABLE,
-    OPT_BODY, OPT_PATH, OPT_EXPECT, OPT_SAVE, OPT_JSON, OPT_PID };
+enum {
+    OPT_MODE,
+    OPT_PORT,
+    OPT_CONNECTIONS,
+    OPT_DURATION,
+    OPT_WARMUP,
+    OPT_ROWS,
+    OPT_FIRST_ID,
+    OPT_TOKENS,
+    OPT_TABLE,
+    OPT_BODY,
+    OPT_PATH,
+    OPT_EXPECT,
+    OPT_SAVE,
+    OPT_JSON,
+    OPT_PID
+};
 
 static void take_option(int c, const char *v) {
     switch (c) {
-    case OPT_MODE: cfg.mode = parse_mode(v); break;
-    case OPT_PORT: cfg.port = (int)kl_bench_number("port", v, 1, 65535); break;
-    case OPT_CONNECTIONS: cfg.connections = (unsigned)kl_bench_number("connections", v, 1, 1000); break;
-    case OPT_DURATION: cfg.duration_ms = kl_bench_number("duration-ms", v, 1, 3600000); break;
-    case OPT_WARMUP: cfg.warmup_ms = kl_bench_number("warmup-ms", v, 0, 3600000); break;
-    case OPT_ROWS: cfg.rows = kl_bench_number("rows", v, 1, 1000000000); break;
-    case OPT_FIRST_ID: cfg.first_id = kl_bench_number("first-id", v, 1, 1000000000000000ULL); break;
-    case OPT_TOKENS: cfg.tokens = kl_bench_read_lines(v, &cfg.n_tokens); break;
-    case OPT_TABLE: cfg.table = v; break;
-    case OPT_BODY: cfg.body = v; break;
-    case OPT_PATH: cfg.path = v; break;
-    case OPT_EXPECT: cfg.expect = v; break;
-    case OPT_SAVE: cfg.save = v; break;
-    case OPT_JSON: cfg.json = v; break;
-    case OPT_PID: cfg.pid = (int)kl_bench_number("pid", v, 1, 1 << 30); break;
-    default: exit(1);
+    case OPT_MODE:
+        cfg.mode = parse_mode(v);
+        break;
+    case OPT_PORT:
+        cfg.port = (int)kl_bench_number("port", v, 1, 65535);
+        break;
+    case OPT_CONNECTIONS:
+        cfg.connections = (unsigned)kl_bench_number("connections", v, 1, 1000);
+        break;
+    case OPT_DURATION:
+        cfg.duration_ms = kl_bench_number("duration-ms", v, 1, 3600000);
+        break;
+    case OPT_WARMUP:
+        cfg.warmup_ms = kl_bench_number("warmup-ms", v, 0, 3600000);
+        break;
+    case OPT_ROWS:
+        cfg.rows = kl_bench_number("rows", v, 1, 1000000000);
+        break;
+    case OPT_FIRST_ID:
+        cfg.first_id = kl_bench_number("first-id", v, 1, 1000000000000000ULL);
+        break;
+    case OPT_TOKENS:
+        cfg.tokens = kl_bench_read_lines(v, &cfg.n_tokens);
+        break;
+    case OPT_TABLE:
+        cfg.table = v;
+        break;
+    case OPT_BODY:
+        cfg.body = v;
+        break;
+    case OPT_PATH:
+        cfg.path = v;
+        break;
+    case OPT_EXPECT:
+        cfg.expect = v;
+        break;
+    case OPT_SAVE:
+        cfg.save = v;
+        break;
+    case OPT_JSON:
+        cfg.json = v;
+        break;
+    case OPT_PID:
+        cfg.pid = (int)kl_bench_number("pid", v, 1, 1 << 30);
+        break;
+    default:
+        exit(1);
     }
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"mode", 1, NULL, OPT_MODE}, {"port", 1, NULL, OPT_PORT},
-        {"connections", 1, NULL, OPT_CONNECTIONS}, {"duration-ms", 1, NULL, OPT_DURATION},
-        {"warmup-ms", 1, NULL, OPT_WARMUP}, {"rows", 1, NULL, OPT_ROWS}, {"first-id", 1, NULL, OPT_FIRST_ID},
+    static const struct option options[] = {{"mode", 1, NULL, OPT_MODE},
+        {"port", 1, NULL, OPT_PORT}, {"connections", 1, NULL, OPT_CONNECTIONS},
+        {"duration-ms", 1, NULL, OPT_DURATION}, {"warmup-ms", 1, NULL, OPT_WARMUP},
+        {"rows", 1, NULL, OPT_ROWS}, {"first-id", 1, NULL, OPT_FIRST_ID},
         {"tokens", 1, NULL, OPT_TOKENS}, {"table", 1, NULL, OPT_TABLE}, {"body", 1, NULL, OPT_BODY},
-        {"path", 1, NULL, OPT_PATH}, {"expect", 1, NULL, OPT_EXPECT}, {"save-response", 1, NULL, OPT_SAVE},
-        {"json", 1, NULL, OPT_JSON}, {"pid", 1, NULL, OPT_PID}, {0}};
+        {"path", 1, NULL, OPT_PATH}, {"expect", 1, NULL, OPT_EXPECT},
+        {"save-response", 1, NULL, OPT_SAVE}, {"json", 1, NULL, OPT_JSON},
+        {"pid", 1, NULL, OPT_PID}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         take_option(c, optarg);

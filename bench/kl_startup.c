@@ -1,8 +1,9 @@
-/* Starts a server in an empty directory, several times: milliseconds until it has answered a first query, what memory
- * it holds then, and, with --idle-ms, its memory and processor time after doing nothing.
+/* Starts a server in an empty directory, several times: milliseconds until it has answered a first
+ * query, what memory it holds then, and, with --idle-ms, its memory and processor time after doing
+ * nothing.
  *
- * The port is the server's choice: the name of its root token file tells it, which it writes once it listens. The
- * clock runs from before fork until the last byte of the answer. */
+ * The port is the server's choice: the name of its root token file tells it, which it writes once
+ * it listens. The clock runs from before fork until the last byte of the answer. */
 #include "http.h"
 #include <dirent.h>
 #include <errno.h>
@@ -60,8 +61,8 @@ static void start_server(struct run *r, unsigned number) {
         dup2(log, 1);
         dup2(log, 2);
         setenv("XDG_RUNTIME_DIR", r->runtime, 1);
-        execl(cfg.server, cfg.server, "--data", r->data, "--listen", "127.0.0.1:0", cfg.config ? "--config" : NULL,
-            cfg.config, NULL);
+        execl(cfg.server, cfg.server, "--data", r->data, "--listen", "127.0.0.1:0",
+            cfg.config ? "--config" : NULL, cfg.config, NULL);
         _exit(127);
     }
     running = r->pid;
@@ -161,19 +162,35 @@ static void measure(struct kl_bench_results *out) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"server", 1, NULL, 's'}, {"config", 1, NULL, 'c'}, {"dir", 1, NULL, 'd'},
-        {"runs", 1, NULL, 'r'}, {"idle-ms", 1, NULL, 'i'}, {"sql", 1, NULL, 'q'}, {"json", 1, NULL, 'j'}, {0}};
+    static const struct option options[] = {{"server", 1, NULL, 's'}, {"config", 1, NULL, 'c'},
+        {"dir", 1, NULL, 'd'}, {"runs", 1, NULL, 'r'}, {"idle-ms", 1, NULL, 'i'},
+        {"sql", 1, NULL, 'q'}, {"json", 1, NULL, 'j'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 's': cfg.server = optarg; break;
-        case 'c': cfg.config = optarg; break;
-        case 'd': cfg.dir = optarg; break;
-        case 'r': cfg.runs = kl_bench_number("runs", optarg, 1, 1000); break;
-        case 'i': cfg.idle_ms = kl_bench_number("idle-ms", optarg, 0, 3600000); break;
-        case 'q': cfg.sql = optarg; break;
-        case 'j': cfg.json = optarg; break;
-        default: return 1;
+        case 's':
+            cfg.server = optarg;
+            break;
+        case 'c':
+            cfg.config = optarg;
+            break;
+        case 'd':
+            cfg.dir = optarg;
+            break;
+        case 'r':
+            cfg.runs = kl_bench_number("runs", optarg, 1, 1000);
+            break;
+        case 'i':
+            cfg.idle_ms = kl_bench_number("idle-ms", optarg, 0, 3600000);
+            break;
+        case 'q':
+            cfg.sql = optarg;
+            break;
+        case 'j':
+            cfg.json = optarg;
+            break;
+        default:
+            return 1;
         }
     }
     if (cfg.server == NULL || cfg.dir == NULL) {

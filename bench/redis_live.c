@@ -1,8 +1,9 @@
-/* What Redis takes from a write until another client hears of it, beside kl_live_bench. Two connections over a Unix
- * socket, one message under way.
+/* What Redis takes from a write until another client hears of it, beside kl_live_bench. Two
+ * connections over a Unix socket, one message under way.
  *
  *   --mode pubsub   PUBLISH; nothing is stored
- *   --mode stream   XADD, heard through a blocking XREAD; with `appendfsync always` as durable as KalamDB's event */
+ *   --mode stream   XADD, heard through a blocking XREAD; with `appendfsync always` as durable as
+ * KalamDB's event */
 #include "common.h"
 #include <errno.h>
 #include <getopt.h>
@@ -67,7 +68,9 @@ static void clear(struct peer *p) {
 
 static void listen_again(struct peer *sub, const char *last_id) {
     char text[256];
-    snprintf(text, sizeof(text), "*6\r\n$5\r\nXREAD\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n$5\r\nbench\r\n$%zu\r\n%s\r\n",
+    snprintf(text, sizeof(text),
+        "*6\r\n$5\r\nXREAD\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n$5\r\nbench\r\n$%zu\r\n%"
+        "s\r\n",
         strlen(last_id), last_id);
     send_text(sub, text);
 }
@@ -85,7 +88,8 @@ static void take_id(const struct peer *sub, char ret_id[64]) {
     ret_id[len] = '\0';
 }
 
-static uint64_t one_message(struct peer *pub, struct peer *sub, bool stream, unsigned i, char *last_id) {
+static uint64_t one_message(
+    struct peer *pub, struct peer *sub, bool stream, unsigned i, char *last_id) {
     char payload[PAYLOAD + 1], text[512];
     memset(payload, 'x', PAYLOAD);
     payload[PAYLOAD] = '\0';
@@ -93,9 +97,12 @@ static uint64_t one_message(struct peer *pub, struct peer *sub, bool stream, uns
     int n = snprintf(mark, sizeof(mark), "m%09u!", i);
     memcpy(payload, mark, (size_t)n);
     if (stream) {
-        snprintf(text, sizeof(text), "*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nc\r\n$%d\r\n%s\r\n", PAYLOAD, payload);
+        snprintf(text, sizeof(text),
+            "*5\r\n$4\r\nXADD\r\n$5\r\nbench\r\n$1\r\n*\r\n$1\r\nc\r\n$%d\r\n%s\r\n", PAYLOAD,
+            payload);
     } else {
-        snprintf(text, sizeof(text), "*3\r\n$7\r\nPUBLISH\r\n$5\r\nbench\r\n$%d\r\n%s\r\n", PAYLOAD, payload);
+        snprintf(text, sizeof(text), "*3\r\n$7\r\nPUBLISH\r\n$5\r\nbench\r\n$%d\r\n%s\r\n", PAYLOAD,
+            payload);
     }
     uint64_t start = kl_bench_now_ns();
     send_text(pub, text);
@@ -124,11 +131,20 @@ int main(int argc, char **argv) {
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 's': path = optarg; break;
-        case 'm': mode = optarg; break;
-        case 'e': events = kl_bench_number("events", optarg, 1, 10000000); break;
-        case 'j': json = optarg; break;
-        default: return 1;
+        case 's':
+            path = optarg;
+            break;
+        case 'm':
+            mode = optarg;
+            break;
+        case 'e':
+            events = kl_bench_number("events", optarg, 1, 10000000);
+            break;
+        case 'j':
+            json = optarg;
+            break;
+        default:
+            return 1;
         }
     }
     bool stream = strcmp(mode, "stream") == 0;

@@ -79,6 +79,7 @@ bool kl_bench_ws_parse(const char *in, size_t len, struct kl_bench_ws_frame *ret
     if (len - head < body) {
         return false;
     }
-    *ret = (struct kl_bench_ws_frame){.opcode = p[0] & 0x0f, .data = in + head, .len = body, .size = head + body};
+    *ret = (struct kl_bench_ws_frame){
+        .opcode = p[0] & 0x0f, .data = in + head, .len = body, .size = head + body};
     return true;
 }
