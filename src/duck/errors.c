@@ -67,14 +67,17 @@ static void append_without_internals(struct kl_buf *out, struct kl_slice line) {
     }
 }
 
-/* Referenced column "x" not found ... -> column "x" does not exist */
+/* Both say that column "x" does not exist: Referenced column "x" not found in .., and, when the output column has the same name,
+ * Column "x" referenced that exists in the SELECT clause .. */
 static bool missing_column(struct kl_slice line, struct kl_err *err) {
-    static const struct kl_slice intro = {"Referenced column \"", 19};
-    if (!kl_slice_starts_with(line, intro)) {
+    static const struct kl_slice intros[] = {{"Referenced column \"", 19}, {"Column \"", 8}};
+    static const char *const outros[] = {"\" not found", "\" referenced that exists in the SELECT clause"};
+    size_t form = kl_slice_starts_with(line, intros[0]) ? 0 : 1;
+    if (!kl_slice_starts_with(line, intros[form])) {
         return false;
     }
-    struct kl_slice name = kl_slice_from(line, intro.len);
-    const char *end = memmem(name.ptr, name.len, "\" not found", 11);
+    struct kl_slice name = kl_slice_from(line, intros[form].len);
+    const char *end = memmem(name.ptr, name.len, outros[form], strlen(outros[form]));
     if (!end) {
         return false;
     }

@@ -3,7 +3,8 @@
  * - What differs between executions of one plan (kl_current_user, kl_now, ids). They read the running query and are registered as volatile, so that
  *   DuckDB neither folds them into a prepared plan nor shares one id between rows.
  * - PostgreSQL's meaning where DuckDB has another: kl_nonzero(x) is x and raises "division by zero" for 0, where DuckDB's
- *   division answers NULL; kl_cosine_distance is 1.0 for a vector without direction, where DuckDB's is not defined. */
+ *   division answers NULL; kl_cosine_distance is 1.0 for a vector without direction, where DuckDB's
+ *   is not defined; kl_avg(sum, count) is the exact average of integers, where DuckDB's is a double. */
 #include "duck/internal.h"
 
 #include <math.h>
@@ -122,6 +123,29 @@ NONZERO(i128, __int128)
 NONZERO(f32, float)
 NONZERO(f64, double)
 #undef NONZERO
+
+/* sum / count with 16 digits after the point, rounded half away from zero. */
+static void average(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
+    duckdb_vector sums = kl_dk.data_chunk_get_vector(in, 0), counts = kl_dk.data_chunk_get_vector(in, 1);
+    const uint64_t *sums_valid = kl_dk.vector_get_validity(sums), *counts_valid = kl_dk.vector_get_validity(counts);
+    const __int128 *sum = kl_dk.vector_get_data(sums);
+    const int64_t *count = kl_dk.vector_get_data(counts);
+    __int128 *cells = kl_dk.vector_get_data(out);
+    for (size_t i = 0; i < kl_dk.data_chunk_get_size(in); i++) {
+        if (!kl_duck__valid(sums_valid, i) || !kl_duck__valid(counts_valid, i) || count[i] == 0) {
+            set_null(out, i);
+            continue;
+        }
+        /* An average of 64-bit integers has 19 digits before the point: 35 in all. The remainder is below the count. */
+        const __int128 unit = 10000000000000000LL;
+        __int128 whole = sum[i] / count[i], rest = sum[i] % count[i] * unit, part = rest / count[i];
+        __int128 left = rest % count[i];
+        if ((left < 0 ? -left : left) * 2 >= count[i]) {
+            part += sum[i] < 0 ? -1 : 1;
+        }
+        cells[i] = whole * unit + part;
+    }
+}
 
 struct vectors {
     duckdb_vector vec;
@@ -254,6 +278,15 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
         duckdb_scalar_function f = make(d, "kl_cosine_distance", DUCKDB_TYPE_FLOAT, cosine_distance);
         add_parameter(f, DUCKDB_TYPE_FLOAT, true);
         add_parameter(f, DUCKDB_TYPE_FLOAT, true);
+        state = register_one(d, f);
+    }
+    if (state == DuckDBSuccess) {
+        duckdb_scalar_function f = make(d, "kl_avg", DUCKDB_TYPE_HUGEINT, average);
+        duckdb_logical_type type = kl_dk.create_decimal_type(38, 16);
+        kl_dk.scalar_function_set_return_type(f, type);
+        kl_dk.destroy_logical_type(&type);
+        add_parameter(f, DUCKDB_TYPE_HUGEINT, false);
+        add_parameter(f, DUCKDB_TYPE_BIGINT, false);
         state = register_one(d, f);
     }
     if (state == DuckDBSuccess) {

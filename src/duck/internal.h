@@ -10,8 +10,11 @@ struct kl_duck_plan {
     struct kl_duck_plan *newer, *older;
     uint64_t id;
     duckdb_prepared_statement stmt;
-    size_t n_params;
-    struct kl_type *param_types; /* what the engine wants of each; KL_T_NULL: it has not decided */
+    size_t n_params; /* that the text names; our $7 may be DuckDB's $1 */
+    struct kl_duck_param {
+        size_t number;       /* ours, from 1 */
+        struct kl_type type; /* what the engine wants; KL_T_NULL: it has not decided */
+    } *params;
 };
 
 /* Which of the registered objects is a callback about. */

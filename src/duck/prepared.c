@@ -22,12 +22,18 @@ static void push_newest(struct kl_duck *d, struct kl_duck_plan *p) {
     d->newest = p;
 }
 
+static void free_plan(struct kl_duck_plan *p) {
+    if (p->stmt) {
+        kl_dk.destroy_prepare(&p->stmt);
+    }
+    free(p->params);
+    free(p);
+}
+
 void kl_duck__forget(struct kl_duck *d, struct kl_duck_plan *p) {
     kl_map_del(&d->plans, id_key(&p->id));
     unlink_plan(d, p);
-    kl_dk.destroy_prepare(&p->stmt);
-    free(p->param_types);
-    free(p);
+    free_plan(p);
 }
 
 void kl_duck__forget_all(struct kl_duck *d) {
@@ -36,21 +42,80 @@ void kl_duck__forget_all(struct kl_duck *d) {
     }
 }
 
-static void learn_params(struct kl_duck_plan *p) {
-    p->n_params = kl_dk.nparams(p->stmt);
-    p->param_types = kl_xcalloc(p->n_params + 1, sizeof(*p->param_types));
+static struct kl_type param_type(duckdb_prepared_statement stmt, size_t number) {
+    duckdb_logical_type t = kl_dk.param_logical_type(stmt, number);
+    if (!t) {
+        return KL_TYPE(NULL);
+    }
+    struct kl_type type = KL_TYPE(NULL);
+    duckdb_type id = kl_dk.get_type_id(t);
+    if (id == DUCKDB_TYPE_INTERVAL) {
+        type = KL_TYPE(INTERVAL);
+    } else if (id != DUCKDB_TYPE_INVALID && id != DUCKDB_TYPE_ANY && id != DUCKDB_TYPE_SQLNULL) {
+        type = kl_duck__type_of(t);
+    }
+    kl_dk.destroy_logical_type(&t);
+    return type;
+}
+
+/* DuckDB wants parameters numbered without gaps, and a printed statement need not name every value that it comes with: the text gets numbers
+ * of its own, in order of appearance. A dollar inside quotes is none; comments there are none in printed text. */
+static size_t dense_number(struct kl_duck_plan *p, size_t *cap, size_t number) {
     for (size_t i = 0; i < p->n_params; i++) {
-        duckdb_logical_type t = kl_dk.param_logical_type(p->stmt, i + 1);
-        duckdb_type id = t ? kl_dk.get_type_id(t) : DUCKDB_TYPE_INVALID;
-        if (id == DUCKDB_TYPE_INTERVAL) {
-            p->param_types[i] = KL_TYPE(INTERVAL);
-        } else if (id != DUCKDB_TYPE_INVALID && id != DUCKDB_TYPE_ANY && id != DUCKDB_TYPE_SQLNULL) {
-            p->param_types[i] = kl_duck__type_of(t);
-        }
-        if (t) {
-            kl_dk.destroy_logical_type(&t);
+        if (p->params[i].number == number) {
+            return i + 1;
         }
     }
+    KL_GROW(p->params, *cap, p->n_params + 1);
+    p->params[p->n_params] = (struct kl_duck_param){.number = number};
+    return ++p->n_params;
+}
+
+static void renumber(struct kl_duck_plan *p, struct kl_slice sql, struct kl_buf *out) {
+    size_t cap = 0;
+    char quote = 0;
+    for (size_t i = 0; i < sql.len; i++) {
+        char c = sql.ptr[i];
+        if (quote) {
+            quote = c == quote ? 0 : quote;
+        } else if (c == '\'' || c == '"') {
+            quote = c;
+        }
+        kl_buf_putc(out, c);
+        size_t number = 0, digits = 0;
+        while (!quote && c == '$' && digits < 6 && i + 1 < sql.len && sql.ptr[i + 1] >= '0' && sql.ptr[i + 1] <= '9') {
+            number = number * 10 + (size_t)(sql.ptr[++i] - '0');
+            digits++;
+        }
+        if (digits) {
+            kl_buf_u64(out, dense_number(p, &cap, number));
+        }
+    }
+    kl_buf_putc(out, 0);
+}
+
+static enum kl_rc prepare_text(struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan *p, struct kl_err *err) {
+    struct kl_buf sql;
+    kl_buf_init(&sql, 0);
+    renumber(p, q->sql, &sql);
+    if (sql.failed) {
+        kl_buf_deinit(&sql);
+        return kl_fail(err, KL_E_TOO_LARGE, "the statement is too large");
+    }
+    enum kl_rc rc = KL_OK;
+    if (kl_dk.prepare(d->con, sql.data, &p->stmt) != DuckDBSuccess) {
+        const char *text = kl_dk.prepare_error(p->stmt);
+        d->broken |= kl_duck__error_breaks(text);
+        rc = d->failure.rc ? d->failure.rc : kl_duck__error(text, err);
+        if (d->failure.rc && err) {
+            *err = d->failure;
+        }
+    }
+    kl_buf_deinit(&sql);
+    for (size_t i = 0; rc == KL_OK && i < p->n_params; i++) {
+        p->params[i].type = param_type(p->stmt, i + 1);
+    }
+    return rc;
 }
 
 enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan **ret, struct kl_err *err) {
@@ -64,26 +129,17 @@ enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q, st
     if (memchr(q->sql.ptr, 0, q->sql.len)) {
         return kl_fail(err, KL_E_INVALID_SQL, "a statement cannot hold a NUL byte");
     }
-    kl_autofree char *sql = kl_xprintf("%.*s", KL_FMT(q->sql));
-    duckdb_prepared_statement stmt;
-    if (kl_dk.prepare(d->con, sql, &stmt) != DuckDBSuccess) {
-        const char *text = kl_dk.prepare_error(stmt);
-        d->broken |= kl_duck__error_breaks(text);
-        enum kl_rc rc = d->failure.rc ? d->failure.rc : kl_duck__error(text, err);
-        if (d->failure.rc && err) {
-            *err = d->failure;
-        }
-        kl_dk.destroy_prepare(&stmt);
+    p = kl_xcalloc(1, sizeof(*p));
+    p->id = q->plan_id;
+    enum kl_rc rc = prepare_text(d, q, p, err);
+    if (rc != KL_OK) {
+        free_plan(p);
         return rc;
     }
     size_t max = d->options.max_prepared ? d->options.max_prepared : 256;
     while (d->plans.count >= max) {
         kl_duck__forget(d, d->oldest);
     }
-    p = kl_xcalloc(1, sizeof(*p));
-    p->id = q->plan_id;
-    p->stmt = stmt;
-    learn_params(p);
     kl_map_put(&d->plans, id_key(&p->id), p);
     push_newest(d, p);
     *ret = p;
@@ -163,29 +219,31 @@ static bool takes_text(struct kl_type want) {
 }
 
 enum kl_rc kl_duck__bind_params(struct kl_duck_plan *p, const struct kl_duck_query *q, struct kl_err *err) {
-    if (q->n_params < p->n_params) {
-        return kl_fail(err, KL_E_INVALID_PARAMETER, "the statement needs %zu parameters, %zu were given", p->n_params, q->n_params);
-    }
     struct kl_arena arena;
     kl_arena_init(&arena, 0);
     enum kl_rc rc = KL_OK;
     for (size_t i = 0; i < p->n_params && rc == KL_OK; i++) {
-        struct kl_val v = q->params[i];
-        struct kl_type want = p->param_types[i];
+        size_t number = p->params[i].number;
+        if (number == 0 || number > q->n_params) {
+            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "there is no value for parameter $%zu", number);
+            break;
+        }
+        struct kl_val v = q->params[number - 1];
+        struct kl_type want = p->params[i].type;
         if (!v.null && (v.flags & KL_VAL_UNKNOWN) && !takes_text(want)) {
             if (want.id == KL_T_INTERVAL) {
                 struct kl_interval iv;
-                rc = kl_interval_parse(kl_val_slice(&q->params[i]), &iv, err);
+                rc = kl_interval_parse(kl_val_slice(&q->params[number - 1]), &iv, err);
                 v = (struct kl_val){.type = KL_T_INTERVAL, .iv = iv};
             } else {
-                rc = kl_val_parse(want, kl_val_slice(&q->params[i]), &arena, &v, err);
+                rc = kl_val_parse(want, kl_val_slice(&q->params[number - 1]), &arena, &v, err);
             }
         }
         if (rc == KL_OK && !v.null && kl_type_is_text(v.type) && !kl_utf8_valid(kl_val_slice(&v))) {
-            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu is not valid UTF-8", i + 1);
+            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu is not valid UTF-8", number);
         }
         if (rc == KL_OK && bind_one(p->stmt, i + 1, &v, want) != DuckDBSuccess) {
-            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu cannot be passed to this statement", i + 1);
+            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu cannot be passed to this statement", number);
         }
     }
     kl_arena_deinit(&arena);

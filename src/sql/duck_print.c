@@ -323,25 +323,22 @@ static enum kl_rc limit(struct kl_dp *p, PgQuery__SelectStmt *s) {
 
 /* ---- WITH ---- */
 
-static enum kl_rc push_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c) {
+static struct kl_dp_cte *new_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c) {
     struct kl_dp_cte *cte = KL_ARENA_NEW(p->arena, struct kl_dp_cte);
-    if (!cte) {
-        return kl_dp__nomem(p);
+    if (cte) {
+        *cte = (struct kl_dp_cte){.name = c->ctename, .number = p->n_ctes++};
     }
-    *cte = (struct kl_dp_cte){.next = p->ctes, .name = c->ctename, .number = p->n_ctes++};
+    return cte;
+}
+
+static void push_cte(struct kl_dp *p, struct kl_dp_cte *cte) {
+    cte->next = p->ctes;
     p->ctes = cte;
-    return KL_OK;
 }
 
-static struct kl_dp_cte *find_cte(struct kl_dp *p, const char *name) {
-    struct kl_dp_cte *c = p->ctes;
-    while (strcmp(c->name, name) != 0) {
-        c = c->next;
-    }
-    return c;
-}
+#define CTE_KEYWORD "MATERIALIZED "
 
-static enum kl_rc print_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c, const struct kl_dp_cte *cte) {
+static enum kl_rc print_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c, struct kl_dp_cte *cte) {
     if (c->search_clause || c->cycle_clause) {
         return kl_dp__refuse(p, c->location, "SEARCH or CYCLE");
     }
@@ -351,38 +348,50 @@ static enum kl_rc print_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c, const 
         kl_dp__ident(p, kl_dp__str(c->aliascolnames[i]));
     }
     kl_dp__puts(p, c->n_aliascolnames ? ") AS " : " AS ");
-    kl_dp__puts(p, c->ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeAlways  ? "MATERIALIZED "
-                   : c->ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever ? "NOT MATERIALIZED "
-                                                                                         : "");
-    return kl_dp__subquery(p, c->ctequery);
+    bool always = c->ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeAlways;
+    cte->keyword_at = p->out->len;
+    kl_buf_printf(p->out, "%*s", (int)strlen(CTE_KEYWORD), always ? CTE_KEYWORD : "");
+    unsigned refs = cte->refs;
+    KL_TRY(kl_dp__subquery(p, c->ctequery));
+    cte->self = cte->refs > refs;
+    return KL_OK;
 }
 
-static enum kl_rc with_clause(struct kl_dp *p, PgQuery__WithClause *w) {
+/* ret_ctes: those of this clause, by position; for mark_ctes. */
+static enum kl_rc with_clause(struct kl_dp *p, PgQuery__WithClause *w, struct kl_dp_cte ***ret_ctes) {
+    struct kl_dp_cte **ctes = KL_ARENA_ARRAY(p->arena, struct kl_dp_cte *, w->n_ctes);
     kl_dp__puts(p, w->recursive ? "WITH RECURSIVE " : "WITH ");
     for (size_t i = 0; i < w->n_ctes; i++) {
         if (w->ctes[i]->node_case != PG_QUERY__NODE__NODE_COMMON_TABLE_EXPR) {
             return kl_dp__refuse(p, w->location, "this WITH");
         }
+        if (!ctes || !(ctes[i] = new_cte(p, w->ctes[i]->common_table_expr))) {
+            return kl_dp__nomem(p);
+        }
         if (w->recursive) { /* all of them see each other */
-            KL_TRY(push_cte(p, w->ctes[i]->common_table_expr));
+            push_cte(p, ctes[i]);
         }
     }
     for (size_t i = 0; i < w->n_ctes; i++) {
-        PgQuery__CommonTableExpr *c = w->ctes[i]->common_table_expr;
         kl_dp__puts(p, i ? ", " : "");
-        if (w->recursive) {
-            KL_TRY(print_cte(p, c, find_cte(p, c->ctename)));
-        } else {
-            struct kl_dp_cte self = {.number = p->n_ctes};
-            /* Numbers of the inner ones must differ from this one's, which is not in scope yet. */
-            p->n_ctes++;
-            KL_TRY(print_cte(p, c, &self));
-            KL_TRY(push_cte(p, c));
-            p->ctes->number = self.number;
+        KL_TRY(print_cte(p, w->ctes[i]->common_table_expr, ctes[i]));
+        if (!w->recursive) {
+            push_cte(p, ctes[i]);
         }
     }
     kl_dp__puts(p, " ");
+    *ret_ctes = ctes;
     return KL_OK;
+}
+
+/* PostgreSQL inlines what is read once and computes once what is read more often. DuckDB would inline the latter too, which reads
+ * tables again and, in a chain of them, doubles the plan at each link. Its NOT MATERIALIZED is only a hint. */
+static void mark_ctes(struct kl_dp *p, struct kl_dp_cte *const *ctes, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (ctes[i]->refs > 1 && !ctes[i]->self && !p->out->failed) {
+            memcpy(p->out->data + ctes[i]->keyword_at, CTE_KEYWORD, strlen(CTE_KEYWORD));
+        }
+    }
 }
 
 /* ---- statements ---- */
@@ -394,8 +403,9 @@ static enum kl_rc select_in_scope(struct kl_dp *p, PgQuery__SelectStmt *s) {
     if (s->n_locking_clause) {
         return kl_dp__refuse(p, -1, "FOR UPDATE or FOR SHARE");
     }
+    struct kl_dp_cte **ctes = NULL;
     if (s->with_clause) {
-        KL_TRY(with_clause(p, s->with_clause));
+        KL_TRY(with_clause(p, s->with_clause, &ctes));
     }
     if (s->n_values_lists) {
         KL_TRY(values_lists(p, s));
@@ -405,7 +415,9 @@ static enum kl_rc select_in_scope(struct kl_dp *p, PgQuery__SelectStmt *s) {
         KL_TRY(select_core(p, s));
     }
     KL_TRY(kl_dp__order_by(p, s->sort_clause, s->n_sort_clause));
-    return limit(p, s);
+    KL_TRY(limit(p, s));
+    mark_ctes(p, ctes, ctes ? s->with_clause->n_ctes : 0);
+    return KL_OK;
 }
 
 enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s) {

@@ -400,7 +400,7 @@ static enum kl_rc quantified(struct kl_dp *p, PgQuery__SubLink *s, bool all) {
     return KL_OK;
 }
 
-static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
+static enum kl_rc sub_link_at_depth(struct kl_dp *p, PgQuery__SubLink *s) {
     switch (s->sub_link_type) {
     case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: kl_dp__puts(p, "EXISTS"); return kl_dp__subquery(p, s->subselect);
     case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK: return kl_dp__subquery(p, s->subselect);
@@ -409,6 +409,16 @@ static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
     case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK: return quantified(p, s, true);
     default: return kl_dp__refuse(p, s->location, "this subquery");
     }
+}
+
+static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
+    if (++p->subqueries > KL_DP_MAX_SUBQUERIES) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(s->location), "subqueries are nested too deeply (at most %d levels)",
+            KL_DP_MAX_SUBQUERIES);
+    }
+    KL_TRY(sub_link_at_depth(p, s));
+    p->subqueries--;
+    return KL_OK;
 }
 
 static enum kl_rc value_function(struct kl_dp *p, PgQuery__SQLValueFunction *f) {

@@ -28,8 +28,8 @@ static void print_alias(struct kl_dp *p, const char *name, const PgQuery__Alias 
     kl_dp__puts(p, a && a->n_colnames ? ")" : "");
 }
 
-static const struct kl_dp_cte *find_cte(const struct kl_dp *p, const char *name) {
-    for (const struct kl_dp_cte *c = p->ctes; c; c = c->next) {
+static struct kl_dp_cte *find_cte(const struct kl_dp *p, const char *name) {
+    for (struct kl_dp_cte *c = p->ctes; c; c = c->next) {
         if (strcmp(c->name, name) == 0) {
             return c;
         }
@@ -87,8 +87,9 @@ static enum kl_rc find_table(struct kl_dp *p, const PgQuery__RangeVar *r, struct
 
 static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
     bool qualified = r->schemaname && *r->schemaname;
-    const struct kl_dp_cte *cte = qualified ? NULL : find_cte(p, r->relname);
+    struct kl_dp_cte *cte = qualified ? NULL : find_cte(p, r->relname);
     if (cte) {
+        cte->refs++;
         kl_buf_printf(p->out, "\"kl_cte_%u\"", cte->number);
         print_alias(p, r->relname, r->alias);
         return add_rel(p, r->relname, r->alias, NULL);

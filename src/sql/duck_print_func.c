@@ -205,6 +205,33 @@ static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char 
     return KL_OK;
 }
 
+/* PostgreSQL averages integers exactly, into numeric. */
+static enum kl_rc special_avg(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    if (!kl_type_is_integer(kl_dp__infer(p, f->args[0]).id)) {
+        return aggregate(p, f, "avg");
+    }
+    kl_dp__puts(p, "kl_avg(");
+    KL_TRY(aggregate(p, f, "sum"));
+    kl_dp__puts(p, ", ");
+    KL_TRY(aggregate(p, f, "count"));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+/* DuckDB's own is a macro, which takes neither ORDER BY nor FILTER. */
+static enum kl_rc special_json_agg(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    kl_dp__puts(p, "to_json(");
+    KL_TRY(aggregate(p, f, "list"));
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
 static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 1, 2));
     if (f->n_args == 1) {
@@ -222,7 +249,7 @@ static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const cha
 
 static enum kl_rc special_octet_length(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 1, 1));
-    return expand(p, f, kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "octet_length($1)" : "strlen($1)");
+    return expand(p, f, kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "CAST(octet_length($1) AS INTEGER)" : "CAST(strlen($1) AS INTEGER)");
 }
 
 /* Positions before 1 exist in PostgreSQL and are empty; DuckDB counts them from the end. */
@@ -242,8 +269,9 @@ static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const
 
 static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 2));
+    /* Beginnings of days are dates for DuckDB, and nothing added to them makes them points in time again. */
     bool date = kl_dp__infer(p, f->args[1]).id == KL_T_DATE;
-    return expand(p, f, date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))" : "date_trunc($1, $2)");
+    return expand(p, f, date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))" : "(date_trunc($1, $2) + INTERVAL '0' DAY)");
 }
 
 static enum kl_rc special_extract(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {

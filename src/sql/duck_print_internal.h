@@ -8,13 +8,16 @@
 #include "sql/duck_print.h"
 
 #define KL_DP_MAX_DEPTH 512
+#define KL_DP_MAX_SUBQUERIES 12 /* inside each other, in expressions: DuckDB's planning time grows exponentially with them */
 #define KL_DP_MAX_TEXT ((size_t)4 << 20)
 
 /* A common table expression in scope: printed under a name of our own, because DuckDB compares names without case. */
 struct kl_dp_cte {
     struct kl_dp_cte *next;
     const char *name;
-    unsigned number;
+    unsigned number, refs;
+    size_t keyword_at; /* where in the text MATERIALIZED goes when it turns out to be read twice */
+    bool self;         /* recursive: reads itself */
 };
 /* A relation of the FROM clause in scope; table NULL: not a table, its columns have types unknown here. */
 struct kl_dp_rel {
@@ -36,9 +39,9 @@ struct kl_dp {
     struct kl_arena *arena;
     struct kl_err *err;
     struct kl_buf *out;
-    unsigned depth;
+    unsigned depth, subqueries;
     struct kl_dp_cte *ctes; /* innermost first */
-    unsigned n_ctes;
+    unsigned n_ctes; /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
     struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
     size_t n_scans;
