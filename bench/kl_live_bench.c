@@ -4,8 +4,8 @@
  *                 sending an INSERT until its change event is here. The write is on disk before
  *                 the event is sent (storage.durability = sync).
  *   --mode idle   opens --connections connections, each authenticated and with one subscription on
- *                 a USER table, the users of --tokens in turn; then what the server (--pid) needs for
- *                 them: memory each, and processor time while nothing happens but its own pings. At
+ *                 a USER table, the users of --tokens in turn; then what the server (--pid) needs
+ *                 for them: memory each, and processor time while only its pings happen. At
  *                 the end one row is written for the first user, and each of that user's
  *                 connections must hear of it: an idle connection that is dead costs nothing.
  *

@@ -10,9 +10,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
-build=$(cd "${KALAMDB_BUILD:-$root/build/release}" && pwd)
-bin=$build/bench
-server=$build/kalamdb-server
 cores=$(nproc)
 first_id=100000000
 
@@ -31,6 +28,10 @@ for arg in "$@"; do
 done
 [ ${#parts[@]} -gt 0 ] || parts=(startup idle insert select live)
 want() { [[ " ${parts[*]} " == *" $1 "* ]]; }
+
+build=${KALAMDB_BUILD:-$root/build/release}
+bin=$build/bench
+server=$build/kalamdb-server
 
 for program in "$server" "$bin"/{kl_load,kl_live_bench,kl_startup,kl_bench_setup,redis_live,bare_h2o}; do
     if [ ! -x "$program" ]; then
@@ -175,7 +176,7 @@ say() { echo "$*" >&2; }
 if want startup; then
     say "start-up: empty directory to first answer, $starts times"
     mkdir "$work/starts"
-    run startup.kalamdb "$bin/kl_startup" --server "$server" --dir "$work/starts" --runs "$starts" --idle-ms "$idle_ms"
+    run startup.kalamdb "$bin/kl_startup" --server "$server" --config "$work/server.toml" --dir "$work/starts" --runs "$starts" --idle-ms "$idle_ms"
 fi
 
 if want idle; then
