@@ -1,0 +1,178 @@
+/* Who we are to the server: a token, a login, or the local root token.
+ *
+ * The local token is sent to this machine's loopback addresses only: anywhere else, whoever answers could keep it. A server
+ * writes a new one at every start, so a refused statement makes us read the file once more before we give up. */
+#include "cli/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <openssl/crypto.h>
+#include <unistd.h>
+
+static bool home_folder(char *ret, size_t size) {
+    const char *home = getenv("HOME");
+    struct passwd *entry = home && home[0] == '/' ? NULL : getpwuid(geteuid());
+    home = home && home[0] == '/' ? home : entry ? entry->pw_dir : NULL;
+    return home != NULL && snprintf(ret, size, "%s", home) < (int)size;
+}
+
+void kl_cli__token_paths(int port, char ret[2][4096]) {
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char home[4000];
+    ret[0][0] = ret[1][0] = '\0';
+    if (runtime && runtime[0] == '/' &&
+        snprintf(ret[0], 4096, "%s/kalamdb/%d.token", runtime, port) >= 4096) {
+        ret[0][0] = '\0';
+    }
+    if (home_folder(home, sizeof(home)) && snprintf(ret[1], 4096, "%s/.kalam/run/%d.token", home, port) >= 4096) {
+        ret[1][0] = '\0';
+    }
+}
+
+/* One line of visible ASCII, from a regular file of ours. */
+static bool read_token(const char *path, char *ret, size_t size) {
+    struct stat st;
+    int fd = path[0] ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t n = -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid()) {
+        n = read(fd, ret, size - 1);
+    }
+    close(fd);
+    while (n > 0 && (ret[n - 1] == '\n' || ret[n - 1] == '\r')) {
+        n--;
+    }
+    ret[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+static bool find_local_token(const struct kl_cli *cli, char *ret, size_t size) {
+    char paths[2][4096];
+    kl_cli__token_paths(cli->url.port, paths);
+    return read_token(paths[0], ret, size) || read_token(paths[1], ret, size);
+}
+
+static enum kl_rc not_running(struct kl_cli *cli, struct kl_err *err) {
+    enum kl_rc rc = kl_client_connect(cli->client, err);
+    if (rc == KL_E_IO && cli->url.tls) {
+        kl_err_hint(err, "If the server speaks plain HTTP, write -u http://%.120s", cli->url.authority);
+    } else if (rc == KL_E_IO || rc == KL_E_TIMEOUT) {
+        kl_err_hint(err, "Is the server running? Start kalamdb-server, or name another place with -u, -H or -p.");
+    }
+    return rc;
+}
+
+static enum kl_rc use_local_token(struct kl_cli *cli, struct kl_err *err) {
+    if (!kl_url_is_local(&cli->url)) {
+        kl_fail(err, KL_E_INVALID_CREDENTIALS, "a user is needed to connect to %s", cli->url.authority);
+        kl_err_hint(err, "Give --user NAME or --token TOKEN. Only a server on this machine lets its owner in without.");
+        return KL_E_INVALID_CREDENTIALS;
+    }
+    char token[8192];
+    if (find_local_token(cli, token, sizeof(token))) {
+        kl_client_set_token(cli->client, token);
+        OPENSSL_cleanse(token, sizeof(token));
+        cli->local_token = true;
+        return KL_OK;
+    }
+    KL_TRY(not_running(cli, err)); /* the better news first: without a server there is no token */
+    char paths[2][4096];
+    kl_cli__token_paths(cli->url.port, paths);
+    kl_fail(err, KL_E_INVALID_CREDENTIALS, "no local root token for port %d: neither %.150s nor %.150s can be read",
+        cli->url.port, paths[0][0] ? paths[0] : "$XDG_RUNTIME_DIR (not set)", paths[1]);
+    kl_err_hint(err, "Run kalam as the operating-system user that runs the server, or log in with --user NAME.");
+    return KL_E_INVALID_CREDENTIALS;
+}
+
+static enum kl_rc login(struct kl_cli *cli, struct kl_err *err) {
+    KL_TRY(not_running(cli, err)); /* before anybody types a password */
+    const char *password = cli->o.password ? cli->o.password : getenv("KALAMDB_PASSWORD");
+    char typed[1024];
+    if (password == NULL) {
+        char question[200];
+        snprintf(question, sizeof(question), "Password for %.100s: ", cli->o.user);
+        if (!kl_cli__ask(question, false, typed, sizeof(typed))) {
+            kl_fail(err, KL_E_INVALID_CREDENTIALS, "no password for user %s", cli->o.user);
+            kl_err_hint(err, "Without a terminal to ask on, set KALAMDB_PASSWORD or give --password.");
+            return KL_E_INVALID_CREDENTIALS;
+        }
+        password = typed;
+    }
+    enum kl_rc rc = kl_client_login(cli->client, cli->o.user, password, err);
+    OPENSSL_cleanse(typed, sizeof(typed));
+    return rc;
+}
+
+enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err) {
+    if (cli->o.url != NULL) {
+        KL_TRY(kl_url_parse(kl_slice_str(cli->o.url), &cli->url, err));
+    } else {
+        const char *host = cli->o.host ? cli->o.host : "localhost";
+        KL_TRY(kl_url_from_host(kl_slice_str(host), cli->o.port, &cli->url, err));
+    }
+    struct kl_client_options options = {
+        .url = cli->url, .timeout_ms = cli->o.timeout_ms, .cancel_fd = kl_cli__signals_init()};
+    cli->client = kl_client_new(&options);
+    const char *token = cli->o.token ? cli->o.token : cli->o.user ? NULL : getenv("KALAMDB_TOKEN");
+    if (token != NULL && token[0] != '\0') {
+        kl_client_set_token(cli->client, token);
+        return not_running(cli, err);
+    }
+    if (cli->o.user != NULL) {
+        return login(cli, err);
+    }
+    KL_TRY(use_local_token(cli, err));
+    return not_running(cli, err);
+}
+
+static json_t *get_json(struct kl_cli *cli, const char *path) {
+    struct kl_client_response response;
+    if (kl_client_request(cli->client, "GET", path, KL_SLICE_NONE, &response, NULL) != KL_OK ||
+        response.status != 200) {
+        return NULL;
+    }
+    return json_loadb(response.body.ptr ? response.body.ptr : "", response.body.len, 0, NULL);
+}
+
+static void take_text(char **to, const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    if (text != NULL) {
+        struct kl_buf clean;
+        kl_buf_init(&clean, 4096);
+        kl_cli__clean(&clean, kl_slice_str(text));
+        kl_buf_putc(&clean, '\0');
+        free(*to);
+        *to = clean.failed ? NULL : kl_xstrdup(clean.data);
+        kl_buf_deinit(&clean);
+    }
+}
+
+void kl_cli__describe(struct kl_cli *cli) {
+    json_t *me = get_json(cli, "/v1/api/auth/me"), *health = get_json(cli, "/v1/api/healthcheck");
+    take_text(&cli->user, json_object_get(me, "user"), "id");
+    take_text(&cli->role, json_object_get(me, "user"), "role");
+    take_text(&cli->version, health, "version");
+    json_decref(me);
+    json_decref(health);
+}
+
+enum kl_rc kl_cli__query(struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err) {
+    struct kl_query query = {.sql = sql, .namespace_id = cli->namespace_id};
+    struct kl_reply reply;
+    KL_TRY(kl_client_query(cli->client, &query, &reply, err));
+    char token[8192];
+    if (reply.failed && reply.http_status == 401 && cli->local_token &&
+        find_local_token(cli, token, sizeof(token))) {
+        kl_reply_deinit(&reply);
+        kl_client_set_token(cli->client, token);
+        OPENSSL_cleanse(token, sizeof(token));
+        KL_TRY(kl_client_query(cli->client, &query, &reply, err));
+    }
+    *ret = reply;
+    return KL_OK;
+}
