@@ -32,7 +32,7 @@ static void namespaces(void **state) {
     FAILS("CREATE NAMESPACE _x", KL_E_INVALID_SQL, "underscore");
     FAILS("CREATE NAMESPACE system", KL_E_INVALID_SQL, "reserved");
     RUN("ALTER NAMESPACE chat SET OPTIONS (a = 'x\"y', 'B' = 12, c = true, d = -1.5)");
-    assert_string_equal(kl_cat_namespace(db.cat, KL_S("chat"))->options_json, "{\"a\":\"x\\\"y\",\"B\":12,\"c\":true,\"d\":-1.5}");
+    assert_string_equal(kl_cat_namespace(db.cat, KL_S("chat"))->options_json, "{\"B\":12,\"a\":\"x\\\"y\",\"c\":true,\"d\":-1.5}");
     FAILS("ALTER NAMESPACE chat SET DESCRIPTION 'x'", KL_E_INVALID_SQL, "Expected SET OPTIONS clause");
     FAILS_AT("CREATE NAMESPACE", KL_E_INVALID_SQL, "syntax error at end of input", 17);
     FAILS_AT("CREATE NAMESPACE a b", KL_E_INVALID_SQL, "syntax error at or near \"b\"", 20);
@@ -272,7 +272,7 @@ static void listings(void **state) {
     assert_int_equal(kl_sql_describe(table("app", "t"), &sink.sink, &db.err), KL_OK);
     kl_buf_u8(&db.out, 0);
     assert_string_equal(db_rows(), "id|1|1|BIGINT|false|true|SNOWFLAKE_ID()|NULL|1\nb|2|2|TEXT|true|false|'x'|NULL|1\n"
-                                   "_seq|3|0|BIGINT|false|false|NULL|NULL|1\n_deleted|4|0|BOOLEAN|false|false|false|NULL|1");
+                                   "_seq|3|0|BIGINT|false|false|NULL|NULL|1\n_deleted|4|0|BOOLEAN|false|false|FALSE|NULL|1");
     FAILS("SHOW COLUMNS FROM app.t", KL_E_PERMISSION_DENIED, "SHOW COLUMNS");
     FAILS("KILL LIVE QUERY 'a-b'", KL_E_PERMISSION_DENIED, "live query");
     db_as("root", KL_ROLE_SYSTEM);
