@@ -59,10 +59,12 @@ struct kl_live_client *kl_live_client_new(struct kl_live *l, struct kl_engine_lo
 void kl_live_client_close(struct kl_live_client *c);
 /* Next frame in order, or NULL; one reference to the caller. On the loop. */
 struct kl_frame *kl_live_client_take(struct kl_live_client *c);
-/* The socket has sent so many bytes of frames that were taken: room for more. On the loop. */
+/* Frames that were taken have been sent: room for more. bytes: of their JSON text (kl_frame_json), whatever went over the wire. On the loop. */
 void kl_live_client_sent(struct kl_live_client *c, size_t bytes);
 /* Puts a message of the protocol layer (auth_success, errors) into the same queue, in order. */
 void kl_live_client_push(struct kl_live_client *c, struct kl_slice json);
+/* It asked for more than it reads: answers had to be left out, so the connection must be closed (ready is called once more). On the loop. */
+bool kl_live_client_overrun(struct kl_live_client *c);
 void kl_live_client_error(struct kl_live_client *c, struct kl_slice subscription_id, const char *code, struct kl_slice message);
 
 struct kl_live_subscribe {
