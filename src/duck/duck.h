@@ -1,24 +1,27 @@
-/* The analytical executor: DuckDB in memory, one instance a worker thread, fed by our own scans, locked. The only folder that includes
- * duckdb.h. The library is loaded with dlopen at the first kl_duck_new, so that a server that never needs it never pays.
+/* The analytical executor: DuckDB in memory, one instance a worker thread, fed by our own scans,
+ * locked. The only folder that includes duckdb.h. The library is loaded with dlopen at the first
+ * kl_duck_new, so that a server that never needs it never pays.
  *
- * Isolation: a query can read nothing but its scans. SQL reaches this folder only printed by the binder; on top of that the instance has external
- * access disabled, extension loading off, configuration locked and no persistent storage. */
+ * Isolation: a query can read nothing but its scans. SQL reaches this folder only printed by the
+ * binder; on top of that the instance has external access disabled, extension loading off,
+ * configuration locked and no persistent storage. */
 #ifndef KL_DUCK_H
 #define KL_DUCK_H
 
 #include "os/os.h"
 #include "types/rows.h"
 
-#define KL_DUCK_MAX_SCANS 16   /* tables of one statement */
+#define KL_DUCK_MAX_SCANS 16  /* tables of one statement */
 #define KL_DUCK_MAX_COLS 1100 /* columns of one table */
 
 struct kl_duck; /* belongs to one thread */
 struct kl_duck_options {
-    size_t memory_bytes;   /* 0: 512 MiB */
-    const char *temp_dir;  /* for spilling; NULL: no spilling */
-    size_t max_prepared;   /* 0: 256 */
+    size_t memory_bytes;  /* 0: 512 MiB */
+    const char *temp_dir; /* for spilling; NULL: no spilling */
+    size_t max_prepared;  /* 0: 256 */
 };
-enum kl_rc kl_duck_new(const struct kl_duck_options *options, struct kl_duck **ret, struct kl_err *err);
+enum kl_rc kl_duck_new(
+    const struct kl_duck_options *options, struct kl_duck **ret, struct kl_err *err);
 void kl_duck_free(struct kl_duck *d);
 const char *kl_duck_version(void); /* "" before the first kl_duck_new */
 
@@ -28,29 +31,35 @@ struct kl_duck_scan {
     size_t n_cols;
 };
 struct kl_duck_query {
-    uint64_t plan_id;      /* same id: same text, scans and parameter types; the prepared statement is kept */
+    uint64_t
+        plan_id; /* same id: same text, scans and parameter types; the prepared statement is kept */
     struct kl_slice sql;
     const struct kl_duck_scan *scans;
     size_t n_scans;
-    /* Opens scan n for this execution. Row slot i is column needed[i] of the scan: only what the query reads. Asked again for the same scan when
-     * the statement is recursive; every source is closed before kl_duck_run returns. */
-    enum kl_rc (*open)(void *ctx, size_t scan, const unsigned *needed, size_t n_needed, struct kl_source **ret, struct kl_err *err);
+    /* Opens scan n for this execution. Row slot i is column needed[i] of the scan: only what the
+     * query reads. Asked again for the same scan when the statement is recursive; every source is
+     * closed before kl_duck_run returns. */
+    enum kl_rc (*open)(void *ctx, size_t scan, const unsigned *needed, size_t n_needed,
+        struct kl_source **ret, struct kl_err *err);
     void *ctx;
     const struct kl_val *params;
     size_t n_params;
     const _Atomic bool *cancelled; /* may be NULL */
     int64_t deadline_mono_ns;      /* 0: none */
-    /* What the functions kl_current_user(), kl_current_role(), kl_now() and the id functions answer: plans are shared between callers, so
-     * none of it may stand in the text. */
+    /* What the functions kl_current_user(), kl_current_role(), kl_now() and the id functions
+     * answer: plans are shared between callers, so none of it may stand in the text. */
     struct kl_slice user, role;
     int64_t now_us;           /* microseconds since 1970 UTC */
     struct kl_snowflake *ids; /* NULL: kl_snowflake_id() fails */
 };
-/* Runs to the end; rows go to the sink with the types of types.h. DuckDB's errors become ours: KL_E_EXEC with its message cleaned of internals (no kl_scan_n, no file
- * names), conversion and overflow KL_E_TYPE, memory KL_E_TOO_LARGE. */
-enum kl_rc kl_duck_run(struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err);
+/* Runs to the end; rows go to the sink with the types of types.h. DuckDB's errors become ours:
+ * KL_E_EXEC with its message cleaned of internals (no kl_scan_n, no file names), conversion and
+ * overflow KL_E_TYPE, memory KL_E_TOO_LARGE. */
+enum kl_rc kl_duck_run(
+    struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err);
 
-/* What DuckDB would call a type of ours in SQL ("BIGINT", "TIMESTAMPTZ", "FLOAT[384]"): for the printer. */
+/* What DuckDB would call a type of ours in SQL ("BIGINT", "TIMESTAMPTZ", "FLOAT[384]"): for the
+ * printer. */
 void kl_duck_type_name(struct kl_type t, struct kl_buf *out);
 
 #endif

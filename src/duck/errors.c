@@ -1,5 +1,6 @@
-/* DuckDB's error texts into ours. Its first line is "<Kind> Error: <message>"; what follows (candidates, a caret under our printed
- * SQL, advice about settings) is about internals and is cut. Names of our hidden functions never get out. */
+/* DuckDB's error texts into ours. Its first line is "<Kind> Error: <message>"; what follows
+ * (candidates, a caret under our printed SQL, advice about settings) is about internals and is cut.
+ * Names of our hidden functions never get out. */
 #include "duck/internal.h"
 
 struct kind {
@@ -16,7 +17,8 @@ static const struct kind kinds[] = {
     {"Out of Memory Error: ", KL_E_TOO_LARGE, "the query needs more memory than its limit allows"},
     {"INTERRUPT Error: ", KL_E_CANCELLED, "the query was cancelled"},
     {"Not implemented Error: ", KL_E_UNSUPPORTED, NULL},
-    {"Permission Error: ", KL_E_UNSUPPORTED, "the statement uses something that is not allowed here"},
+    {"Permission Error: ", KL_E_UNSUPPORTED,
+        "the statement uses something that is not allowed here"},
     {"IO Error: ", KL_E_EXEC, "the query failed while spilling to disk"},
     {"FATAL Error: ", KL_E_INTERNAL, "the analytical engine failed"},
     {"INTERNAL Error: ", KL_E_INTERNAL, "the analytical engine failed"},
@@ -43,7 +45,8 @@ static const struct {
     {"of INT128 ", "numeric field overflow", KL_E_TYPE},
     {"of DECIMAL(", "numeric field overflow", KL_E_TYPE},
     {"in HUGEINT", "numeric field overflow", KL_E_TYPE},
-    {"More than one row returned by a subquery", "more than one row returned by a subquery used as an expression", KL_E_EXEC},
+    {"More than one row returned by a subquery",
+        "more than one row returned by a subquery used as an expression", KL_E_EXEC},
     {"Maximum recursion level", "the statement is nested too deeply", KL_E_UNSUPPORTED},
     {"Max expression depth", "the statement is nested too deeply", KL_E_UNSUPPORTED},
 };
@@ -59,7 +62,8 @@ static void append_without_internals(struct kl_buf *out, struct kl_slice line) {
             if (kl_slice_starts_with(kl_slice_from(line, i), KL_S("()"))) {
                 i += 2;
             }
-        } else if (kl_slice_starts_with(rest, hidden) && (i == 0 || line.ptr[i - 1] == '"' || line.ptr[i - 1] == ' ')) {
+        } else if (kl_slice_starts_with(rest, hidden) &&
+                   (i == 0 || line.ptr[i - 1] == '"' || line.ptr[i - 1] == ' ')) {
             i += hidden.len;
         } else {
             kl_buf_putc(out, line.ptr[i++]);
@@ -67,11 +71,12 @@ static void append_without_internals(struct kl_buf *out, struct kl_slice line) {
     }
 }
 
-/* Both say that column "x" does not exist: Referenced column "x" not found in .., and, when the output column has the same name,
- * Column "x" referenced that exists in the SELECT clause .. */
+/* Both say that column "x" does not exist: Referenced column "x" not found in .., and, when the
+ * output column has the same name, Column "x" referenced that exists in the SELECT clause .. */
 static bool missing_column(struct kl_slice line, struct kl_err *err) {
     static const struct kl_slice intros[] = {{"Referenced column \"", 19}, {"Column \"", 8}};
-    static const char *const outros[] = {"\" not found", "\" referenced that exists in the SELECT clause"};
+    static const char *const outros[] = {
+        "\" not found", "\" referenced that exists in the SELECT clause"};
     size_t form = kl_slice_starts_with(line, intros[0]) ? 0 : 1;
     if (!kl_slice_starts_with(line, intros[form])) {
         return false;

@@ -1,16 +1,20 @@
 /* Scalar functions that printed statements call. Two kinds:
  *
- * - What differs between executions of one plan (kl_current_user, kl_now, ids). They read the running query and are registered as volatile, so that
- *   DuckDB neither folds them into a prepared plan nor shares one id between rows.
- * - PostgreSQL's meaning where DuckDB has another: kl_nonzero(x) is x and raises "division by zero" for 0, where DuckDB's
- *   division answers NULL; kl_cosine_distance is 1.0 for a vector without direction, where DuckDB's
- *   is not defined; kl_avg(sum, count) is the exact average of integers, where DuckDB's is a double. */
+ * - What differs between executions of one plan (kl_current_user, kl_now, ids). They read the
+ * running query and are registered as volatile, so that DuckDB neither folds them into a prepared
+ * plan nor shares one id between rows.
+ * - PostgreSQL's meaning where DuckDB has another: kl_nonzero(x) is x and raises "division by zero"
+ * for 0, where DuckDB's division answers NULL; kl_cosine_distance is 1.0 for a vector without
+ * direction, where DuckDB's is not defined; kl_avg(sum, count) is the exact average of integers,
+ * where DuckDB's is a double. */
 #include "duck/internal.h"
 
 #include <math.h>
 #include <stdio.h>
 
-static struct kl_duck *duck_of(duckdb_function_info info) { return kl_dk.scalar_function_get_extra_info(info); }
+static struct kl_duck *duck_of(duckdb_function_info info) {
+    return kl_dk.scalar_function_get_extra_info(info);
+}
 
 static void fail(duckdb_function_info info, enum kl_rc rc, const char *text) {
     struct kl_err err = {0};
@@ -24,7 +28,8 @@ static void set_null(duckdb_vector vec, size_t row) {
     kl_dk.vector_get_validity(vec)[row / 64] &= ~(UINT64_C(1) << (row % 64));
 }
 
-/* The query, or NULL with the error set: these may not run while a statement is only being prepared. */
+/* The query, or NULL with the error set: these may not run while a statement is only being
+ * prepared. */
 static const struct kl_duck_query *running(duckdb_function_info info) {
     const struct kl_duck_query *q = duck_of(info)->query;
     if (!q) {
@@ -99,7 +104,8 @@ static void ulid(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector 
 }
 
 #define NONZERO(name, ctype)                                                                       \
-    static void nonzero_##name(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) { \
+    static void nonzero_##name(                                                                    \
+        duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {                      \
         duckdb_vector arg = kl_dk.data_chunk_get_vector(in, 0);                                    \
         const uint64_t *validity = kl_dk.vector_get_validity(arg);                                 \
         const ctype *from = kl_dk.vector_get_data(arg);                                            \
@@ -126,8 +132,10 @@ NONZERO(f64, double)
 
 /* sum / count with 16 digits after the point, rounded half away from zero. */
 static void average(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
-    duckdb_vector sums = kl_dk.data_chunk_get_vector(in, 0), counts = kl_dk.data_chunk_get_vector(in, 1);
-    const uint64_t *sums_valid = kl_dk.vector_get_validity(sums), *counts_valid = kl_dk.vector_get_validity(counts);
+    duckdb_vector sums = kl_dk.data_chunk_get_vector(in, 0),
+                  counts = kl_dk.data_chunk_get_vector(in, 1);
+    const uint64_t *sums_valid = kl_dk.vector_get_validity(sums),
+                   *counts_valid = kl_dk.vector_get_validity(counts);
     const __int128 *sum = kl_dk.vector_get_data(sums);
     const int64_t *count = kl_dk.vector_get_data(counts);
     __int128 *cells = kl_dk.vector_get_data(out);
@@ -136,7 +144,8 @@ static void average(duckdb_function_info info, duckdb_data_chunk in, duckdb_vect
             set_null(out, i);
             continue;
         }
-        /* An average of 64-bit integers has 19 digits before the point: 35 in all. The remainder is below the count. */
+        /* An average of 64-bit integers has 19 digits before the point: 35 in all. The remainder is
+         * below the count. */
         const __int128 unit = 10000000000000000LL;
         __int128 whole = sum[i] / count[i], rest = sum[i] % count[i] * unit, part = rest / count[i];
         __int128 left = rest % count[i];
@@ -194,8 +203,9 @@ static void cosine_distance(duckdb_function_info info, duckdb_data_chunk in, duc
         duckdb_list_entry ea = a.entries[i], eb = b.entries[i];
         if (ea.length != eb.length) {
             char text[96];
-            snprintf(text, sizeof(text), "COSINE_DISTANCE() dimension mismatch: row has %zu, query has %zu", (size_t)ea.length,
-                (size_t)eb.length);
+            snprintf(text, sizeof(text),
+                "COSINE_DISTANCE() dimension mismatch: row has %zu, query has %zu",
+                (size_t)ea.length, (size_t)eb.length);
             fail(info, KL_E_TYPE, text);
             return;
         }
@@ -218,7 +228,8 @@ static void add_parameter(duckdb_scalar_function f, duckdb_type id, bool list) {
     kl_dk.destroy_logical_type(&type);
 }
 
-static duckdb_scalar_function make(struct kl_duck *d, const char *name, duckdb_type result, duckdb_scalar_function_t run) {
+static duckdb_scalar_function make(
+    struct kl_duck *d, const char *name, duckdb_type result, duckdb_scalar_function_t run) {
     duckdb_scalar_function f = kl_dk.create_scalar_function();
     duckdb_logical_type type = kl_dk.create_logical_type(result);
     kl_dk.scalar_function_set_name(f, name);
@@ -240,8 +251,12 @@ static duckdb_state register_nonzero(struct kl_duck *d) {
         duckdb_type type;
         duckdb_scalar_function_t run;
     } variants[] = {
-        {DUCKDB_TYPE_SMALLINT, nonzero_i16}, {DUCKDB_TYPE_INTEGER, nonzero_i32}, {DUCKDB_TYPE_BIGINT, nonzero_i64},
-        {DUCKDB_TYPE_HUGEINT, nonzero_i128}, {DUCKDB_TYPE_FLOAT, nonzero_f32}, {DUCKDB_TYPE_DOUBLE, nonzero_f64},
+        {DUCKDB_TYPE_SMALLINT, nonzero_i16},
+        {DUCKDB_TYPE_INTEGER, nonzero_i32},
+        {DUCKDB_TYPE_BIGINT, nonzero_i64},
+        {DUCKDB_TYPE_HUGEINT, nonzero_i128},
+        {DUCKDB_TYPE_FLOAT, nonzero_f32},
+        {DUCKDB_TYPE_DOUBLE, nonzero_f64},
     };
     duckdb_scalar_function_set set = kl_dk.create_scalar_function_set("kl_nonzero");
     duckdb_state state = DuckDBSuccess;
@@ -264,9 +279,12 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
         duckdb_type result;
         duckdb_scalar_function_t run;
     } session[] = {
-        {"kl_current_user", DUCKDB_TYPE_VARCHAR, current_user}, {"kl_current_role", DUCKDB_TYPE_VARCHAR, current_role},
-        {"kl_now", DUCKDB_TYPE_TIMESTAMP_TZ, now}, {"kl_snowflake_id", DUCKDB_TYPE_BIGINT, snowflake_id},
-        {"kl_uuid_v7", DUCKDB_TYPE_VARCHAR, uuid_v7}, {"kl_ulid", DUCKDB_TYPE_VARCHAR, ulid},
+        {"kl_current_user", DUCKDB_TYPE_VARCHAR, current_user},
+        {"kl_current_role", DUCKDB_TYPE_VARCHAR, current_role},
+        {"kl_now", DUCKDB_TYPE_TIMESTAMP_TZ, now},
+        {"kl_snowflake_id", DUCKDB_TYPE_BIGINT, snowflake_id},
+        {"kl_uuid_v7", DUCKDB_TYPE_VARCHAR, uuid_v7},
+        {"kl_ulid", DUCKDB_TYPE_VARCHAR, ulid},
     };
     duckdb_state state = DuckDBSuccess;
     for (size_t i = 0; i < KL_LEN(session) && state == DuckDBSuccess; i++) {
@@ -275,7 +293,8 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
         state = register_one(d, f);
     }
     if (state == DuckDBSuccess) {
-        duckdb_scalar_function f = make(d, "kl_cosine_distance", DUCKDB_TYPE_FLOAT, cosine_distance);
+        duckdb_scalar_function f =
+            make(d, "kl_cosine_distance", DUCKDB_TYPE_FLOAT, cosine_distance);
         add_parameter(f, DUCKDB_TYPE_FLOAT, true);
         add_parameter(f, DUCKDB_TYPE_FLOAT, true);
         state = register_one(d, f);
@@ -292,5 +311,7 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
     if (state == DuckDBSuccess) {
         state = register_nonzero(d);
     }
-    return state == DuckDBSuccess ? KL_OK : kl_fail(err, KL_E_INTERNAL, "cannot register functions in the analytical engine");
+    return state == DuckDBSuccess
+               ? KL_OK
+               : kl_fail(err, KL_E_INTERNAL, "cannot register functions in the analytical engine");
 }

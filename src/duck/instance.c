@@ -1,13 +1,15 @@
 /* One DuckDB instance in memory: made, locked, and made again when it broke.
  *
- * What it must not do is switched off before the first statement: no files, no extensions, no further settings. What remains
- * reachable from SQL is computation and our scans; the printer's allow-list stands before that. */
+ * What it must not do is switched off before the first statement: no files, no extensions, no
+ * further settings. What remains reachable from SQL is computation and our scans; the printer's
+ * allow-list stands before that. */
 #include "duck/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static enum kl_rc set_option(duckdb_config config, const char *name, const char *value, struct kl_err *err) {
+static enum kl_rc set_option(
+    duckdb_config config, const char *name, const char *value, struct kl_err *err) {
     if (kl_dk.set_config(config, name, value) != DuckDBSuccess) {
         return kl_fail(err, KL_E_INTERNAL, "the analytical engine refuses the setting %s", name);
     }
@@ -31,7 +33,8 @@ static enum kl_rc fill_config(struct kl_duck *d, duckdb_config config, struct kl
     size_t bytes = d->options.memory_bytes ? d->options.memory_bytes : (size_t)512 << 20;
     snprintf(memory, sizeof(memory), "%zuB", bytes);
     KL_TRY(set_option(config, "memory_limit", memory, err));
-    /* An empty name means no spilling; the default would be a folder beside the process. It cannot change any more once access is off. */
+    /* An empty name means no spilling; the default would be a folder beside the process. It cannot
+     * change any more once access is off. */
     KL_TRY(set_option(config, "temp_directory", d->temp_dir ? d->temp_dir : "", err));
     return set_option(config, "enable_external_access", "false", err);
 }
@@ -93,7 +96,8 @@ static enum kl_rc open_instance(struct kl_duck *d, struct kl_err *err) {
     return rc;
 }
 
-enum kl_rc kl_duck_new(const struct kl_duck_options *options, struct kl_duck **ret, struct kl_err *err) {
+enum kl_rc kl_duck_new(
+    const struct kl_duck_options *options, struct kl_duck **ret, struct kl_err *err) {
     KL_TRY(kl_duck__load(err));
     struct kl_duck *d = kl_xcalloc(1, sizeof(*d));
     d->options = *options;

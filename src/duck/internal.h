@@ -1,4 +1,5 @@
-/* Shared inside duck/ only. Everything here belongs to the one thread of its kl_duck, the watch list excepted. */
+/* Shared inside duck/ only. Everything here belongs to the one thread of its kl_duck, the watch
+ * list excepted. */
 #ifndef KL_DUCK_INTERNAL_H
 #define KL_DUCK_INTERNAL_H
 
@@ -14,7 +15,7 @@ struct kl_duck_plan {
     struct kl_duck_param {
         size_t number;       /* ours, from 1 */
         struct kl_type type; /* what the engine wants; KL_T_NULL: it has not decided */
-    } *params;
+    } * params;
 };
 
 /* Which of the registered objects is a callback about. */
@@ -29,9 +30,10 @@ struct kl_duck {
     duckdb_database db;
     duckdb_connection con;
     const struct kl_duck_query *query; /* the one that runs; NULL between */
-    struct kl_err failure; /* the first error of a source, sink, limit: more telling than DuckDB's wording of it */
+    struct kl_err failure; /* the first error of a source, sink, limit: more telling than DuckDB's
+                              wording of it */
     struct kl_duck_scan_state *open_scans;
-    bool broken;           /* DuckDB reported an internal error: made anew before the next query */
+    bool broken; /* DuckDB reported an internal error: made anew before the next query */
     struct kl_duck_slot slots[KL_DUCK_MAX_SCANS];
     /* prepared statements */
     struct kl_map plans;
@@ -50,10 +52,12 @@ enum kl_rc kl_duck__check(struct kl_duck *d, struct kl_err *err);
 enum kl_rc kl_duck__reopen_if_broken(struct kl_duck *d, struct kl_err *err);
 
 /* ---- prepared.c ---- */
-enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan **ret, struct kl_err *err);
+enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q,
+    struct kl_duck_plan **ret, struct kl_err *err);
 void kl_duck__forget(struct kl_duck *d, struct kl_duck_plan *p);
 void kl_duck__forget_all(struct kl_duck *d);
-enum kl_rc kl_duck__bind_params(struct kl_duck_plan *p, const struct kl_duck_query *q, struct kl_err *err);
+enum kl_rc kl_duck__bind_params(
+    struct kl_duck_plan *p, const struct kl_duck_query *q, struct kl_err *err);
 
 /* ---- watch.c: interrupts queries that nobody asks for any more ---- */
 void kl_duck__watch_open(void);
@@ -102,16 +106,18 @@ struct kl_duck_column {
     const void *data;
     const uint64_t *validity;
 };
-void kl_duck__column_init(struct kl_duck_column *c, const struct kl_duck_reader *r, duckdb_vector vec);
+void kl_duck__column_init(
+    struct kl_duck_column *c, const struct kl_duck_reader *r, duckdb_vector vec);
 /* Borrows from the chunk and the arena. KL_E_TYPE: out of our range. */
-enum kl_rc kl_duck__read(const struct kl_duck_column *c, size_t row, struct kl_arena *arena, struct kl_val *ret,
-    struct kl_err *err);
+enum kl_rc kl_duck__read(const struct kl_duck_column *c, size_t row, struct kl_arena *arena,
+    struct kl_val *ret, struct kl_err *err);
 static inline bool kl_duck__valid(const uint64_t *validity, size_t row) {
     return !validity || (validity[row / 64] >> (row % 64) & 1);
 }
 
 /* ---- nested.c: LIST, STRUCT, MAP and friends as JSON text ---- */
-void kl_duck__nested_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out);
+void kl_duck__nested_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out);
 
 /* ---- errors.c ---- */
 /* Translates DuckDB's text into ours. */

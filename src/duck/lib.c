@@ -1,8 +1,9 @@
 /* Finding and loading libduckdb.so.
  *
- * Places, in order: $KALAMDB_DUCKDB_LIBRARY (a path; alone when it is set), the loader's own search for "libduckdb.so",
- * which begins with the executable's RUNPATH ($ORIGIN/../lib/kalamdb when installed), and the build folder that this file
- * was compiled for. The library is never unloaded: DuckDB keeps threads and static state of its own. */
+ * Places, in order: $KALAMDB_DUCKDB_LIBRARY (a path; alone when it is set), the loader's own search
+ * for "libduckdb.so", which begins with the executable's RUNPATH ($ORIGIN/../lib/kalamdb when
+ * installed), and the build folder that this file was compiled for. The library is never unloaded:
+ * DuckDB keeps threads and static state of its own. */
 #include "duck/lib.h"
 #include "duck/duck.h"
 
@@ -31,8 +32,10 @@ static void *open_library(struct kl_err *err) {
     }
     if (!handle) {
         const char *why = dlerror();
-        kl_fail(err, KL_E_INTERNAL, "cannot load the analytical engine: %s", why ? why : "no reason given");
-        kl_err_hint(err, "run scripts/setup.sh, or set KALAMDB_DUCKDB_LIBRARY to the path of libduckdb.so");
+        kl_fail(err, KL_E_INTERNAL, "cannot load the analytical engine: %s",
+            why ? why : "no reason given");
+        kl_err_hint(
+            err, "run scripts/setup.sh, or set KALAMDB_DUCKDB_LIBRARY to the path of libduckdb.so");
     }
     return handle;
 }

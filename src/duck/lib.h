@@ -1,11 +1,13 @@
-/* The functions of libduckdb.so that this folder uses, found with dlsym. kl_dk.query(...) is duckdb_query(...); the types
- * come from duckdb.h, so a wrong argument does not compile. Filled once by kl_duck__load, read-only afterwards. */
+/* The functions of libduckdb.so that this folder uses, found with dlsym. kl_dk.query(...) is
+ * duckdb_query(...); the types come from duckdb.h, so a wrong argument does not compile. Filled
+ * once by kl_duck__load, read-only afterwards. */
 #ifndef KL_DUCK_LIB_H
 #define KL_DUCK_LIB_H
 
 #include "base/base.h"
 #include <duckdb.h>
 
+/* clang-format off */
 #define KL_DK_FUNCTIONS(X)                                                                         \
     X(library_version) X(create_config) X(set_config) X(destroy_config) X(open_ext) X(close)       \
     X(connect) X(disconnect) X(interrupt) X(free) X(query) X(destroy_result) X(result_error)       \
@@ -41,6 +43,7 @@
     X(scalar_function_set_error) X(register_scalar_function)                                       \
     X(create_scalar_function_set) X(add_scalar_function_to_set)                                    \
     X(register_scalar_function_set) X(destroy_scalar_function_set)
+/* clang-format on */
 
 struct kl_dk {
 #define X(name) __typeof__(duckdb_##name) *name;
@@ -49,7 +52,8 @@ struct kl_dk {
 };
 extern struct kl_dk kl_dk;
 
-/* Any thread. After a failure the next call tries again. KL_E_INTERNAL: says where it looked and what to run. */
+/* Any thread. After a failure the next call tries again. KL_E_INTERNAL: says where it looked and
+ * what to run. */
 enum kl_rc kl_duck__load(struct kl_err *err);
 
 #endif

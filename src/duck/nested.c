@@ -1,5 +1,6 @@
-/* Lists, structs and maps as JSON text: [1,2,null], {"a":1}. Leaves follow the rules of kl_val_to_json, except that
- * 64-bit integers and decimals are numbers, as PostgreSQL's to_json writes them, and temporal values are text. */
+/* Lists, structs and maps as JSON text: [1,2,null], {"a":1}. Leaves follow the rules of
+ * kl_val_to_json, except that 64-bit integers and decimals are numbers, as PostgreSQL's to_json
+ * writes them, and temporal values are text. */
 #include "duck/internal.h"
 
 #define MAX_DEPTH 64
@@ -38,7 +39,8 @@ static void leaf(duckdb_vector vec, duckdb_logical_type t, size_t row, struct kl
     kl_arena_deinit(&arena);
 }
 
-static void elements(duckdb_vector child, duckdb_logical_type child_type, size_t from, size_t n, unsigned depth, struct kl_buf *out) {
+static void elements(duckdb_vector child, duckdb_logical_type child_type, size_t from, size_t n,
+    unsigned depth, struct kl_buf *out) {
     kl_buf_putc(out, '[');
     for (size_t i = 0; i < n && !out->failed; i++) {
         if (i > 0) {
@@ -49,21 +51,24 @@ static void elements(duckdb_vector child, duckdb_logical_type child_type, size_t
     kl_buf_putc(out, ']');
 }
 
-static void list_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
+static void list_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
     const duckdb_list_entry *e = &((const duckdb_list_entry *)kl_dk.vector_get_data(vec))[row];
     duckdb_logical_type child = kl_dk.list_type_child_type(t);
     elements(kl_dk.list_vector_get_child(vec), child, e->offset, e->length, depth, out);
     kl_dk.destroy_logical_type(&child);
 }
 
-static void array_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
+static void array_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
     duckdb_logical_type child = kl_dk.array_type_child_type(t);
     size_t n = kl_dk.array_type_array_size(t);
     elements(kl_dk.array_vector_get_child(vec), child, row * n, n, depth, out);
     kl_dk.destroy_logical_type(&child);
 }
 
-static void struct_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
+static void struct_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
     kl_buf_putc(out, '{');
     for (size_t i = 0; i < kl_dk.struct_type_child_count(t) && !out->failed; i++) {
         char *name = kl_dk.struct_type_child_name(t, i);
@@ -85,16 +90,19 @@ static void struct_json(duckdb_vector vec, duckdb_logical_type t, size_t row, un
 }
 
 /* A map is a list of two-column structs: [{"key":k,"value":v}]. */
-static void map_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
+static void map_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
     const duckdb_list_entry *e = &((const duckdb_list_entry *)kl_dk.vector_get_data(vec))[row];
     duckdb_vector entries = kl_dk.list_vector_get_child(vec);
     duckdb_logical_type key = kl_dk.map_type_key_type(t), value = kl_dk.map_type_value_type(t);
     kl_buf_putc(out, '[');
     for (size_t i = 0; i < e->length && !out->failed; i++) {
         kl_buf_puts(out, i > 0 ? ",{\"key\":" : "{\"key\":");
-        kl_duck__nested_json(kl_dk.struct_vector_get_child(entries, 0), key, e->offset + i, depth, out);
+        kl_duck__nested_json(
+            kl_dk.struct_vector_get_child(entries, 0), key, e->offset + i, depth, out);
         kl_buf_puts(out, ",\"value\":");
-        kl_duck__nested_json(kl_dk.struct_vector_get_child(entries, 1), value, e->offset + i, depth, out);
+        kl_duck__nested_json(
+            kl_dk.struct_vector_get_child(entries, 1), value, e->offset + i, depth, out);
         kl_buf_putc(out, '}');
     }
     kl_buf_putc(out, ']');
@@ -102,7 +110,8 @@ static void map_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsig
     kl_dk.destroy_logical_type(&value);
 }
 
-void kl_duck__nested_json(duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
+void kl_duck__nested_json(
+    duckdb_vector vec, duckdb_logical_type t, size_t row, unsigned depth, struct kl_buf *out) {
     if (depth > MAX_DEPTH) {
         out->failed = true;
         return;
@@ -112,10 +121,20 @@ void kl_duck__nested_json(duckdb_vector vec, duckdb_logical_type t, size_t row, 
         return;
     }
     switch (kl_dk.get_type_id(t)) {
-    case DUCKDB_TYPE_LIST: list_json(vec, t, row, depth + 1, out); return;
-    case DUCKDB_TYPE_ARRAY: array_json(vec, t, row, depth + 1, out); return;
-    case DUCKDB_TYPE_STRUCT: struct_json(vec, t, row, depth + 1, out); return;
-    case DUCKDB_TYPE_MAP: map_json(vec, t, row, depth + 1, out); return;
-    default: leaf(vec, t, row, out); return;
+    case DUCKDB_TYPE_LIST:
+        list_json(vec, t, row, depth + 1, out);
+        return;
+    case DUCKDB_TYPE_ARRAY:
+        array_json(vec, t, row, depth + 1, out);
+        return;
+    case DUCKDB_TYPE_STRUCT:
+        struct_json(vec, t, row, depth + 1, out);
+        return;
+    case DUCKDB_TYPE_MAP:
+        map_json(vec, t, row, depth + 1, out);
+        return;
+    default:
+        leaf(vec, t, row, out);
+        return;
     }
 }

@@ -1,13 +1,16 @@
 /* Prepared statements by plan id, least recently used out first; and their parameters.
  *
- * A parameter is bound with exactly the type that the engine resolved for it, because anything else makes the engine bind the
- * whole statement again at each execution. A text whose type is open (KL_VAL_UNKNOWN) takes that type here, with our
- * own input rules, as a quoted literal would in PostgreSQL. */
+ * A parameter is bound with exactly the type that the engine resolved for it, because anything else
+ * makes the engine bind the whole statement again at each execution. A text whose type is open
+ * (KL_VAL_UNKNOWN) takes that type here, with our own input rules, as a quoted literal would in
+ * PostgreSQL. */
 #include "duck/internal.h"
 
 #include <stdlib.h>
 
-static struct kl_slice id_key(const uint64_t *id) { return kl_slice(id, sizeof(*id)); }
+static struct kl_slice id_key(const uint64_t *id) {
+    return kl_slice(id, sizeof(*id));
+}
 
 static void unlink_plan(struct kl_duck *d, struct kl_duck_plan *p) {
     *(p->newer ? &p->newer->older : &d->newest) = p->older;
@@ -58,8 +61,9 @@ static struct kl_type param_type(duckdb_prepared_statement stmt, size_t number) 
     return type;
 }
 
-/* DuckDB wants parameters numbered without gaps, and a printed statement need not name every value that it comes with: the text gets numbers
- * of its own, in order of appearance. A dollar inside quotes is none; comments there are none in printed text. */
+/* DuckDB wants parameters numbered without gaps, and a printed statement need not name every value
+ * that it comes with: the text gets numbers of its own, in order of appearance. A dollar inside
+ * quotes is none; comments there are none in printed text. */
 static size_t dense_number(struct kl_duck_plan *p, size_t *cap, size_t number) {
     for (size_t i = 0; i < p->n_params; i++) {
         if (p->params[i].number == number) {
@@ -83,7 +87,8 @@ static void renumber(struct kl_duck_plan *p, struct kl_slice sql, struct kl_buf 
         }
         kl_buf_putc(out, c);
         size_t number = 0, digits = 0;
-        while (!quote && c == '$' && digits < 6 && i + 1 < sql.len && sql.ptr[i + 1] >= '0' && sql.ptr[i + 1] <= '9') {
+        while (!quote && c == '$' && digits < 6 && i + 1 < sql.len && sql.ptr[i + 1] >= '0' &&
+               sql.ptr[i + 1] <= '9') {
             number = number * 10 + (size_t)(sql.ptr[++i] - '0');
             digits++;
         }
@@ -94,7 +99,8 @@ static void renumber(struct kl_duck_plan *p, struct kl_slice sql, struct kl_buf 
     kl_buf_putc(out, 0);
 }
 
-static enum kl_rc prepare_text(struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan *p, struct kl_err *err) {
+static enum kl_rc prepare_text(
+    struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan *p, struct kl_err *err) {
     struct kl_buf sql;
     kl_buf_init(&sql, 0);
     renumber(p, q->sql, &sql);
@@ -118,7 +124,8 @@ static enum kl_rc prepare_text(struct kl_duck *d, const struct kl_duck_query *q,
     return rc;
 }
 
-enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q, struct kl_duck_plan **ret, struct kl_err *err) {
+enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q,
+    struct kl_duck_plan **ret, struct kl_err *err) {
     struct kl_duck_plan *p = kl_map_get(&d->plans, id_key(&q->plan_id));
     if (p) {
         unlink_plan(d, p);
@@ -146,7 +153,8 @@ enum kl_rc kl_duck__prepare(struct kl_duck *d, const struct kl_duck_query *q, st
     return KL_OK;
 }
 
-static duckdb_state bind_embedding(duckdb_prepared_statement stmt, size_t i, const struct kl_val *v) {
+static duckdb_state bind_embedding(
+    duckdb_prepared_statement stmt, size_t i, const struct kl_val *v) {
     size_t n = v->len / sizeof(float);
     duckdb_value *items = kl_xcalloc(n + 1, sizeof(*items));
     for (size_t k = 0; k < n; k++) {
@@ -180,37 +188,57 @@ static duckdb_state bind_uuid(duckdb_prepared_statement stmt, size_t i, const st
     return state;
 }
 
-static duckdb_state bind_decimal(duckdb_prepared_statement stmt, size_t i, const struct kl_val *v, struct kl_type want) {
+static duckdb_state bind_decimal(
+    duckdb_prepared_statement stmt, size_t i, const struct kl_val *v, struct kl_type want) {
     uint8_t width = want.id == KL_T_DECIMAL && want.scale == v->scale ? want.precision : 38;
     return kl_dk.bind_decimal(stmt, i,
-        (duckdb_decimal){.width = width, .scale = v->scale, .value = {.lower = v->dec.lo, .upper = v->dec.hi}});
+        (duckdb_decimal){
+            .width = width, .scale = v->scale, .value = {.lower = v->dec.lo, .upper = v->dec.hi}});
 }
 
-static duckdb_state bind_one(duckdb_prepared_statement stmt, size_t i, const struct kl_val *v, struct kl_type want) {
+static duckdb_state bind_one(
+    duckdb_prepared_statement stmt, size_t i, const struct kl_val *v, struct kl_type want) {
     if (v->null) {
         return kl_dk.bind_null(stmt, i);
     }
     switch (v->type) {
-    case KL_T_BOOLEAN: return kl_dk.bind_boolean(stmt, i, v->b);
-    case KL_T_SMALLINT: return kl_dk.bind_int16(stmt, i, (int16_t)v->i);
-    case KL_T_INT: return kl_dk.bind_int32(stmt, i, (int32_t)v->i);
-    case KL_T_BIGINT: return kl_dk.bind_int64(stmt, i, v->i);
-    case KL_T_FLOAT: return kl_dk.bind_float(stmt, i, (float)v->d);
-    case KL_T_DOUBLE: return kl_dk.bind_double(stmt, i, v->d);
-    case KL_T_TIMESTAMP: return kl_dk.bind_timestamp(stmt, i, (duckdb_timestamp){.micros = v->i});
-    case KL_T_DATETIME: return kl_dk.bind_timestamp_tz(stmt, i, (duckdb_timestamp){.micros = v->i});
-    case KL_T_DATE: return kl_dk.bind_date(stmt, i, (duckdb_date){.days = (int32_t)v->i});
-    case KL_T_TIME: return kl_dk.bind_time(stmt, i, (duckdb_time){.micros = v->i});
+    case KL_T_BOOLEAN:
+        return kl_dk.bind_boolean(stmt, i, v->b);
+    case KL_T_SMALLINT:
+        return kl_dk.bind_int16(stmt, i, (int16_t)v->i);
+    case KL_T_INT:
+        return kl_dk.bind_int32(stmt, i, (int32_t)v->i);
+    case KL_T_BIGINT:
+        return kl_dk.bind_int64(stmt, i, v->i);
+    case KL_T_FLOAT:
+        return kl_dk.bind_float(stmt, i, (float)v->d);
+    case KL_T_DOUBLE:
+        return kl_dk.bind_double(stmt, i, v->d);
+    case KL_T_TIMESTAMP:
+        return kl_dk.bind_timestamp(stmt, i, (duckdb_timestamp){.micros = v->i});
+    case KL_T_DATETIME:
+        return kl_dk.bind_timestamp_tz(stmt, i, (duckdb_timestamp){.micros = v->i});
+    case KL_T_DATE:
+        return kl_dk.bind_date(stmt, i, (duckdb_date){.days = (int32_t)v->i});
+    case KL_T_TIME:
+        return kl_dk.bind_time(stmt, i, (duckdb_time){.micros = v->i});
     case KL_T_TEXT:
     case KL_T_FILE:
-    case KL_T_JSON: return kl_dk.bind_varchar_length(stmt, i, v->s ? v->s : "", v->len);
-    case KL_T_BYTES: return kl_dk.bind_blob(stmt, i, v->s ? v->s : "", v->len);
-    case KL_T_UUID: return bind_uuid(stmt, i, v);
-    case KL_T_DECIMAL: return bind_decimal(stmt, i, v, want);
-    case KL_T_EMBEDDING: return bind_embedding(stmt, i, v);
+    case KL_T_JSON:
+        return kl_dk.bind_varchar_length(stmt, i, v->s ? v->s : "", v->len);
+    case KL_T_BYTES:
+        return kl_dk.bind_blob(stmt, i, v->s ? v->s : "", v->len);
+    case KL_T_UUID:
+        return bind_uuid(stmt, i, v);
+    case KL_T_DECIMAL:
+        return bind_decimal(stmt, i, v, want);
+    case KL_T_EMBEDDING:
+        return bind_embedding(stmt, i, v);
     case KL_T_INTERVAL:
-        return kl_dk.bind_interval(stmt, i, (duckdb_interval){.months = v->iv.months, .days = v->iv.days, .micros = v->iv.us});
-    default: return DuckDBError;
+        return kl_dk.bind_interval(stmt, i,
+            (duckdb_interval){.months = v->iv.months, .days = v->iv.days, .micros = v->iv.us});
+    default:
+        return DuckDBError;
     }
 }
 
@@ -218,14 +246,16 @@ static bool takes_text(struct kl_type want) {
     return want.id == KL_T_NULL || want.id == KL_T_TEXT || want.id == KL_T_JSON;
 }
 
-enum kl_rc kl_duck__bind_params(struct kl_duck_plan *p, const struct kl_duck_query *q, struct kl_err *err) {
+enum kl_rc kl_duck__bind_params(
+    struct kl_duck_plan *p, const struct kl_duck_query *q, struct kl_err *err) {
     struct kl_arena arena;
     kl_arena_init(&arena, 0);
     enum kl_rc rc = KL_OK;
     for (size_t i = 0; i < p->n_params && rc == KL_OK; i++) {
         size_t number = p->params[i].number;
         if (number == 0 || number > q->n_params) {
-            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "there is no value for parameter $%zu", number);
+            rc = kl_fail(
+                err, KL_E_INVALID_PARAMETER, "there is no value for parameter $%zu", number);
             break;
         }
         struct kl_val v = q->params[number - 1];
@@ -243,7 +273,8 @@ enum kl_rc kl_duck__bind_params(struct kl_duck_plan *p, const struct kl_duck_que
             rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu is not valid UTF-8", number);
         }
         if (rc == KL_OK && bind_one(p->stmt, i + 1, &v, want) != DuckDBSuccess) {
-            rc = kl_fail(err, KL_E_INVALID_PARAMETER, "parameter $%zu cannot be passed to this statement", number);
+            rc = kl_fail(err, KL_E_INVALID_PARAMETER,
+                "parameter $%zu cannot be passed to this statement", number);
         }
     }
     kl_arena_deinit(&arena);

@@ -1,5 +1,6 @@
-/* One query from prepare to the last row. Results stream: DuckDB is asked for a chunk at a time, and a sink that stops the
- * query stops the scans too. Everything DuckDB holds for the execution, the opened sources included, is gone at return. */
+/* One query from prepare to the last row. Results stream: DuckDB is asked for a chunk at a time,
+ * and a sink that stops the query stops the scans too. Everything DuckDB holds for the execution,
+ * the opened sources included, is gone at return. */
 #include "duck/internal.h"
 
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void run_deinit(struct run *r) {
     kl_dk.destroy_result(&r->result);
 }
 
-static enum kl_rc push_chunk(struct run *r, duckdb_data_chunk chunk, struct kl_sink *sink, struct kl_err *err) {
+static enum kl_rc push_chunk(
+    struct run *r, duckdb_data_chunk chunk, struct kl_sink *sink, struct kl_err *err) {
     size_t n = kl_dk.data_chunk_get_size(chunk);
     for (size_t c = 0; c < r->n_cols; c++) {
         kl_duck__column_init(&r->columns[c], &r->readers[c], kl_dk.data_chunk_get_vector(chunk, c));
@@ -92,7 +94,8 @@ static enum kl_rc fetch_all(struct run *r, struct kl_sink *sink, struct kl_err *
     }
 }
 
-/* An unfinished stream keeps its operators, with all their memory, until the connection's next statement: make it fail now. */
+/* An unfinished stream keeps its operators, with all their memory, until the connection's next
+ * statement: make it fail now. */
 static void abandon(struct run *r) {
     kl_dk.interrupt(r->d->con);
     duckdb_data_chunk chunk = kl_dk.fetch_chunk(r->result);
@@ -101,7 +104,8 @@ static void abandon(struct run *r) {
     }
 }
 
-static enum kl_rc execute(struct kl_duck *d, struct kl_duck_plan *plan, struct kl_sink *sink, struct kl_err *err) {
+static enum kl_rc execute(
+    struct kl_duck *d, struct kl_duck_plan *plan, struct kl_sink *sink, struct kl_err *err) {
     struct run r = {.d = d};
     kl_arena_init(&r.arena, ROW_ARENA_BYTES);
     enum kl_rc rc;
@@ -125,7 +129,8 @@ static enum kl_rc execute(struct kl_duck *d, struct kl_duck_plan *plan, struct k
     return rc;
 }
 
-static enum kl_rc run_query(struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err) {
+static enum kl_rc run_query(
+    struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err) {
     KL_TRY(kl_duck__check(d, err));
     struct kl_duck_plan *plan;
     KL_TRY(kl_duck__prepare(d, q, &plan, err));
@@ -133,10 +138,12 @@ static enum kl_rc run_query(struct kl_duck *d, const struct kl_duck_query *q, st
     return execute(d, plan, sink, err);
 }
 
-enum kl_rc kl_duck_run(struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err) {
+enum kl_rc kl_duck_run(
+    struct kl_duck *d, const struct kl_duck_query *q, struct kl_sink *sink, struct kl_err *err) {
     KL_ASSERT(!d->query);
     if (q->n_scans > KL_DUCK_MAX_SCANS) {
-        return kl_fail(err, KL_E_UNSUPPORTED, "a statement can read at most %d tables", KL_DUCK_MAX_SCANS);
+        return kl_fail(
+            err, KL_E_UNSUPPORTED, "a statement can read at most %d tables", KL_DUCK_MAX_SCANS);
     }
     KL_TRY(kl_duck__reopen_if_broken(d, err));
     kl_err_clear(&d->failure);

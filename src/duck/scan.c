@@ -1,9 +1,11 @@
-/* kl_scan_0() .. kl_scan_15(): table functions without arguments, so that one prepared plan serves every caller.
+/* kl_scan_0() .. kl_scan_15(): table functions without arguments, so that one prepared plan serves
+ * every caller.
  *
- * bind tells DuckDB the columns of scan n of the running query; it runs when a statement is prepared and belongs to the
- * plan. init runs at each execution (and at each round of a recursive query): it opens the query's source for exactly the columns that
- * are read. DuckDB may keep a scan's state beyond the query that
- * was stopped early, so the open sources are listed and kl_duck_run closes what is left of them. */
+ * bind tells DuckDB the columns of scan n of the running query; it runs when a statement is
+ * prepared and belongs to the plan. init runs at each execution (and at each round of a recursive
+ * query): it opens the query's source for exactly the columns that are read. DuckDB may keep a
+ * scan's state beyond the query that was stopped early, so the open sources are listed and
+ * kl_duck_run closes what is left of them. */
 #include "duck/internal.h"
 
 #include <stdio.h>
@@ -12,7 +14,7 @@
 struct kl_duck_scan_state {
     struct kl_duck *duck;
     struct kl_duck_scan_state *next_open, **at_open; /* the duck's list while there is a source */
-    struct kl_source *source; /* NULL once it has ended */
+    struct kl_source *source;                        /* NULL once it has ended */
     size_t n_cols;
     struct kl_val *row;
     struct kl_duck_writer *writers;
@@ -100,7 +102,8 @@ static void scan_init(duckdb_init_info info) {
     for (size_t i = 0; i < n; i++) {
         uint64_t col = kl_dk.init_get_column_index(info, i);
         if (col >= scan->n_cols) {
-            kl_fail(&err, KL_E_INTERNAL, "a scan was asked for a column that it does not have");
+            kl_fail(&err, KL_E_EXEC,
+                "column \"rowid\" does not exist"); /* DuckDB's own pseudo column */
             init_failed(d, info, &err);
             return;
         }
@@ -120,7 +123,8 @@ static void scan_init(duckdb_init_info info) {
     d->open_scans = s;
 }
 
-static enum kl_rc fill_chunk(struct kl_duck_scan_state *s, size_t max, size_t *ret_n, struct kl_err *err) {
+static enum kl_rc fill_chunk(
+    struct kl_duck_scan_state *s, size_t max, size_t *ret_n, struct kl_err *err) {
     size_t row = 0;
     for (; row < max; row++) {
         enum kl_rc rc = s->source->next(s->source, s->row, err);
@@ -136,7 +140,8 @@ static enum kl_rc fill_chunk(struct kl_duck_scan_state *s, size_t max, size_t *r
         }
         for (size_t c = 0; c < s->n_cols; c++) {
             if (kl_duck__write(&s->writers[c], row, &s->row[c]) != KL_OK) {
-                return kl_fail(err, KL_E_CORRUPT, "a row holds a value of another type than its column");
+                return kl_fail(
+                    err, KL_E_CORRUPT, "a row holds a value of another type than its column");
             }
         }
     }
@@ -150,7 +155,8 @@ static void scan_function(duckdb_function_info info, duckdb_data_chunk chunk) {
     struct kl_err err = {0};
     if (s->source) {
         for (size_t c = 0; c < s->n_cols; c++) {
-            kl_duck__writer_init(&s->writers[c], s->types[c], kl_dk.data_chunk_get_vector(chunk, c));
+            kl_duck__writer_init(
+                &s->writers[c], s->types[c], kl_dk.data_chunk_get_vector(chunk, c));
         }
         enum kl_rc rc = kl_duck__check(s->duck, &err);
         if (rc == KL_OK) {

@@ -1,9 +1,11 @@
-/* The watch: one thread that interrupts running queries past their deadline or cancelled by their caller.
+/* The watch: one thread that interrupts running queries past their deadline or cancelled by their
+ * caller.
  *
- * DuckDB runs in the worker's thread and comes up for air only between chunks, which a cross join need not do for minutes.
- * So the worker lists its query here, the watch looks at the list every 10 ms and calls duckdb_interrupt. While no
- * query has run for a while it sleeps on a condition; a worker wakes it only then, so that an ordinary query pays for one
- * uncontended lock twice. The thread lives while at least one kl_duck does. */
+ * DuckDB runs in the worker's thread and comes up for air only between chunks, which a cross join
+ * need not do for minutes. So the worker lists its query here, the watch looks at the list every 10
+ * ms and calls duckdb_interrupt. While no query has run for a while it sleeps on a condition; a
+ * worker wakes it only then, so that an ordinary query pays for one uncontended lock twice. The
+ * thread lives while at least one kl_duck does. */
 #include "duck/internal.h"
 
 #include <pthread.h>

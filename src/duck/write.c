@@ -39,7 +39,8 @@ static enum kl_rc write_decimal(struct kl_duck_writer *w, size_t row, const stru
     } else if (w->type.precision <= 18) {
         ((int64_t *)w->data)[row] = (int64_t)n;
     } else {
-        ((duckdb_hugeint *)w->data)[row] = (duckdb_hugeint){.lower = (uint64_t)n, .upper = (int64_t)(n >> 64)};
+        ((duckdb_hugeint *)w->data)[row] =
+            (duckdb_hugeint){.lower = (uint64_t)n, .upper = (int64_t)(n >> 64)};
     }
     return KL_OK;
 }
@@ -51,7 +52,8 @@ static void write_uuid(struct kl_duck_writer *w, size_t row, const struct kl_val
         lo = lo << 8 | (uint8_t)v->s[8 + i];
     }
     /* Stored as a signed number whose order is that of the bytes: the top bit is flipped. */
-    ((duckdb_hugeint *)w->data)[row] = (duckdb_hugeint){.lower = lo, .upper = (int64_t)(hi ^ (UINT64_C(1) << 63))};
+    ((duckdb_hugeint *)w->data)[row] =
+        (duckdb_hugeint){.lower = lo, .upper = (int64_t)(hi ^ (UINT64_C(1) << 63))};
 }
 
 enum kl_rc kl_duck__write(struct kl_duck_writer *w, size_t row, const struct kl_val *v) {
@@ -63,16 +65,28 @@ enum kl_rc kl_duck__write(struct kl_duck_writer *w, size_t row, const struct kl_
         return KL_E_CORRUPT;
     }
     switch (w->type.id) {
-    case KL_T_BOOLEAN: ((bool *)w->data)[row] = v->b; break;
-    case KL_T_SMALLINT: ((int16_t *)w->data)[row] = (int16_t)v->i; break;
+    case KL_T_BOOLEAN:
+        ((bool *)w->data)[row] = v->b;
+        break;
+    case KL_T_SMALLINT:
+        ((int16_t *)w->data)[row] = (int16_t)v->i;
+        break;
     case KL_T_INT:
-    case KL_T_DATE: ((int32_t *)w->data)[row] = (int32_t)v->i; break;
+    case KL_T_DATE:
+        ((int32_t *)w->data)[row] = (int32_t)v->i;
+        break;
     case KL_T_BIGINT:
     case KL_T_TIMESTAMP:
     case KL_T_DATETIME:
-    case KL_T_TIME: ((int64_t *)w->data)[row] = v->i; break;
-    case KL_T_FLOAT: ((float *)w->data)[row] = (float)v->d; break;
-    case KL_T_DOUBLE: ((double *)w->data)[row] = v->d; break;
+    case KL_T_TIME:
+        ((int64_t *)w->data)[row] = v->i;
+        break;
+    case KL_T_FLOAT:
+        ((float *)w->data)[row] = (float)v->d;
+        break;
+    case KL_T_DOUBLE:
+        ((double *)w->data)[row] = v->d;
+        break;
     case KL_T_TEXT:
     case KL_T_FILE:
     case KL_T_JSON:
@@ -81,16 +95,22 @@ enum kl_rc kl_duck__write(struct kl_duck_writer *w, size_t row, const struct kl_
         }
         kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
         break;
-    case KL_T_BYTES: kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len); break;
-    case KL_T_UUID: write_uuid(w, row, v); break;
-    case KL_T_DECIMAL: return write_decimal(w, row, v);
+    case KL_T_BYTES:
+        kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
+        break;
+    case KL_T_UUID:
+        write_uuid(w, row, v);
+        break;
+    case KL_T_DECIMAL:
+        return write_decimal(w, row, v);
     case KL_T_EMBEDDING:
         if (v->len != w->type.dim * sizeof(float)) {
             return KL_E_CORRUPT;
         }
         memcpy(w->floats + row * w->type.dim, v->s, v->len);
         break;
-    default: return KL_E_CORRUPT;
+    default:
+        return KL_E_CORRUPT;
     }
     return KL_OK;
 }

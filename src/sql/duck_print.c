@@ -1,6 +1,8 @@
-/* Printing statements: SELECT with its clauses, set operations, VALUES, WITH. See duck_print_internal.h.
+/* Printing statements: SELECT with its clauses, set operations, VALUES, WITH. See
+ * duck_print_internal.h.
  *
- * FROM is printed first, into a buffer of its own, because what it brings into scope decides how the rest is printed. */
+ * FROM is printed first, into a buffer of its own, because what it brings into scope decides how
+ * the rest is printed. */
 #include "sql/duck_print_internal.h"
 
 enum kl_rc kl_dp__refuse(struct kl_dp *p, int32_t location, const char *what) {
@@ -13,8 +15,8 @@ enum kl_rc kl_dp__nomem(struct kl_dp *p) {
 
 enum kl_rc kl_dp__enter(struct kl_dp *p, int32_t location) {
     if (++p->depth > KL_DP_MAX_DEPTH) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(location), "the statement is nested too deeply (at most %d levels)",
-            KL_DP_MAX_DEPTH);
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(location),
+            "the statement is nested too deeply (at most %d levels)", KL_DP_MAX_DEPTH);
     }
     return KL_OK;
 }
@@ -33,10 +35,16 @@ static enum kl_rc sort_key(struct kl_dp *p, PgQuery__Node *n) {
 static enum kl_rc sort_by(struct kl_dp *p, PgQuery__SortBy *s) {
     KL_TRY(sort_key(p, s->node));
     switch (s->sortby_dir) {
-    case PG_QUERY__SORT_BY_DIR__SORTBY_DEFAULT: break;
-    case PG_QUERY__SORT_BY_DIR__SORTBY_ASC: kl_dp__puts(p, " ASC"); break;
-    case PG_QUERY__SORT_BY_DIR__SORTBY_DESC: kl_dp__puts(p, " DESC"); break;
-    default: return kl_dp__refuse(p, s->location, "ORDER BY USING");
+    case PG_QUERY__SORT_BY_DIR__SORTBY_DEFAULT:
+        break;
+    case PG_QUERY__SORT_BY_DIR__SORTBY_ASC:
+        kl_dp__puts(p, " ASC");
+        break;
+    case PG_QUERY__SORT_BY_DIR__SORTBY_DESC:
+        kl_dp__puts(p, " DESC");
+        break;
+    default:
+        return kl_dp__refuse(p, s->location, "ORDER BY USING");
     }
     if (s->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST) {
         kl_dp__puts(p, " NULLS FIRST");
@@ -57,40 +65,50 @@ enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n) {
     return KL_OK;
 }
 
-static enum kl_rc group_item(struct kl_dp *p, PgQuery__Node *n);
+static enum kl_rc group_item(struct kl_dp *p, PgQuery__Node *n, bool in_set);
 
-static enum kl_rc group_items(struct kl_dp *p, PgQuery__Node **items, size_t n) {
+static enum kl_rc group_items(struct kl_dp *p, PgQuery__Node **items, size_t n, bool in_set) {
     for (size_t i = 0; i < n; i++) {
         kl_dp__puts(p, i ? ", " : "");
-        KL_TRY(group_item(p, items[i]));
+        KL_TRY(group_item(p, items[i], in_set));
     }
     return KL_OK;
 }
 
 static enum kl_rc grouping_set(struct kl_dp *p, PgQuery__GroupingSet *g) {
     switch (g->kind) {
-    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_EMPTY: kl_dp__puts(p, "()"); return KL_OK;
-    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_ROLLUP: kl_dp__puts(p, "ROLLUP ("); break;
-    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_CUBE: kl_dp__puts(p, "CUBE ("); break;
-    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_SETS: kl_dp__puts(p, "GROUPING SETS ("); break;
-    default: return kl_dp__refuse(p, g->location, "this GROUP BY");
+    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_EMPTY:
+        kl_dp__puts(p, "()");
+        return KL_OK;
+    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_ROLLUP:
+        kl_dp__puts(p, "ROLLUP (");
+        break;
+    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_CUBE:
+        kl_dp__puts(p, "CUBE (");
+        break;
+    case PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_SETS:
+        kl_dp__puts(p, "GROUPING SETS (");
+        break;
+    default:
+        return kl_dp__refuse(p, g->location, "this GROUP BY");
     }
-    KL_TRY(group_items(p, g->content, g->n_content));
+    KL_TRY(group_items(p, g->content, g->n_content, true));
     kl_dp__puts(p, ")");
     return KL_OK;
 }
 
-static enum kl_rc group_item(struct kl_dp *p, PgQuery__Node *n) {
+static enum kl_rc group_item(struct kl_dp *p, PgQuery__Node *n, bool in_set) {
     if (n->node_case == PG_QUERY__NODE__NODE_GROUPING_SET) {
         KL_TRY(kl_dp__enter(p, n->grouping_set->location));
         KL_TRY(grouping_set(p, n->grouping_set));
         p->depth--;
         return KL_OK;
     }
-    if (n->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) { /* (a, b) inside ROLLUP is a list, not a row */
-        kl_dp__puts(p, "(");
-        KL_TRY(group_items(p, n->row_expr->args, n->row_expr->n_args));
-        kl_dp__puts(p, ")");
+    if (n->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) { /* (a, b) is a list, not a row; DuckDB
+                                                            wants the brackets inside sets only */
+        kl_dp__puts(p, in_set ? "(" : "");
+        KL_TRY(group_items(p, n->row_expr->args, n->row_expr->n_args, in_set));
+        kl_dp__puts(p, in_set ? ")" : "");
         return KL_OK;
     }
     return sort_key(p, n);
@@ -98,11 +116,20 @@ static enum kl_rc group_item(struct kl_dp *p, PgQuery__Node *n) {
 
 /* PostgreSQL's FRAMEOPTION_* bits. */
 enum {
-    FRAME_NONDEFAULT = 0x1, FRAME_ROWS = 0x4, FRAME_GROUPS = 0x8,
-    FRAME_START_UNBOUNDED_PRECEDING = 0x20, FRAME_END_UNBOUNDED_FOLLOWING = 0x100,
-    FRAME_START_CURRENT = 0x200, FRAME_END_CURRENT = 0x400,
-    FRAME_START_PRECEDING = 0x800, FRAME_END_PRECEDING = 0x1000, FRAME_START_FOLLOWING = 0x2000, FRAME_END_FOLLOWING = 0x4000,
-    FRAME_EXCLUDE_CURRENT = 0x8000, FRAME_EXCLUDE_GROUP = 0x10000, FRAME_EXCLUDE_TIES = 0x20000,
+    FRAME_NONDEFAULT = 0x1,
+    FRAME_ROWS = 0x4,
+    FRAME_GROUPS = 0x8,
+    FRAME_START_UNBOUNDED_PRECEDING = 0x20,
+    FRAME_END_UNBOUNDED_FOLLOWING = 0x100,
+    FRAME_START_CURRENT = 0x200,
+    FRAME_END_CURRENT = 0x400,
+    FRAME_START_PRECEDING = 0x800,
+    FRAME_END_PRECEDING = 0x1000,
+    FRAME_START_FOLLOWING = 0x2000,
+    FRAME_END_FOLLOWING = 0x4000,
+    FRAME_EXCLUDE_CURRENT = 0x8000,
+    FRAME_EXCLUDE_GROUP = 0x10000,
+    FRAME_EXCLUDE_TIES = 0x20000,
 };
 
 static enum kl_rc frame(struct kl_dp *p, PgQuery__WindowDef *w) {
@@ -133,8 +160,10 @@ static enum kl_rc frame(struct kl_dp *p, PgQuery__WindowDef *w) {
     } else {
         return kl_dp__refuse(p, w->location, "this window frame");
     }
-    kl_dp__puts(p, f & FRAME_EXCLUDE_CURRENT ? " EXCLUDE CURRENT ROW" : f & FRAME_EXCLUDE_GROUP ? " EXCLUDE GROUP"
-                   : f & FRAME_EXCLUDE_TIES  ? " EXCLUDE TIES" : "");
+    kl_dp__puts(p, f & FRAME_EXCLUDE_CURRENT ? " EXCLUDE CURRENT ROW"
+                   : f & FRAME_EXCLUDE_GROUP ? " EXCLUDE GROUP"
+                   : f & FRAME_EXCLUDE_TIES  ? " EXCLUDE TIES"
+                                             : "");
     return KL_OK;
 }
 
@@ -168,7 +197,8 @@ static enum kl_rc window_clause(struct kl_dp *p, PgQuery__SelectStmt *s) {
 
 static bool is_star(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields > 0 &&
-           n->column_ref->fields[n->column_ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+           n->column_ref->fields[n->column_ref->n_fields - 1]->node_case ==
+               PG_QUERY__NODE__NODE_A_STAR;
 }
 
 static enum kl_rc target(struct kl_dp *p, PgQuery__ResTarget *t) {
@@ -272,7 +302,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
     }
     if (s->n_group_clause) {
         kl_dp__puts(p, " GROUP BY ");
-        KL_TRY(group_items(p, s->group_clause, s->n_group_clause));
+        KL_TRY(group_items(p, s->group_clause, s->n_group_clause, false));
     }
     if (s->having_clause) {
         kl_dp__puts(p, " HAVING ");
@@ -358,7 +388,8 @@ static enum kl_rc print_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c, struct
 }
 
 /* ret_ctes: those of this clause, by position; for mark_ctes. */
-static enum kl_rc with_clause(struct kl_dp *p, PgQuery__WithClause *w, struct kl_dp_cte ***ret_ctes) {
+static enum kl_rc with_clause(
+    struct kl_dp *p, PgQuery__WithClause *w, struct kl_dp_cte ***ret_ctes) {
     struct kl_dp_cte **ctes = KL_ARENA_ARRAY(p->arena, struct kl_dp_cte *, w->n_ctes);
     kl_dp__puts(p, w->recursive ? "WITH RECURSIVE " : "WITH ");
     for (size_t i = 0; i < w->n_ctes; i++) {
@@ -384,8 +415,9 @@ static enum kl_rc with_clause(struct kl_dp *p, PgQuery__WithClause *w, struct kl
     return KL_OK;
 }
 
-/* PostgreSQL inlines what is read once and computes once what is read more often. DuckDB would inline the latter too, which reads
- * tables again and, in a chain of them, doubles the plan at each link. Its NOT MATERIALIZED is only a hint. */
+/* PostgreSQL inlines what is read once and computes once what is read more often. DuckDB would
+ * inline the latter too, which reads tables again and, in a chain of them, doubles the plan at each
+ * link. Its NOT MATERIALIZED is only a hint. */
 static void mark_ctes(struct kl_dp *p, struct kl_dp_cte *const *ctes, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (ctes[i]->refs > 1 && !ctes[i]->self && !p->out->failed) {
@@ -434,7 +466,8 @@ enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s) {
 
 enum kl_rc kl_dp__subquery(struct kl_dp *p, PgQuery__Node *n) {
     if (!n || n->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
-        return kl_dp__refuse(p, n ? kl_dp__location(n) : -1, "a data-changing statement inside a query");
+        return kl_dp__refuse(
+            p, n ? kl_dp__location(n) : -1, "a data-changing statement inside a query");
     }
     return operand(p, n->select_stmt);
 }
@@ -459,8 +492,8 @@ static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *p
     return KL_OK;
 }
 
-enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt *stmt, const struct kl_type *param_types,
-    size_t n_params, struct kl_plan *plan, struct kl_err *err) {
+enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt *stmt,
+    const struct kl_type *param_types, size_t n_params, struct kl_plan *plan, struct kl_err *err) {
     struct kl_buf text;
     kl_buf_init(&text, KL_DP_MAX_TEXT);
     struct kl_dp p = {

@@ -1,7 +1,8 @@
 /* Identifiers, literals, parameters, casts and type names.
  *
- * A quoted literal under a cast is read here, with our own input rules, and printed in canonical form: a wrong one is an
- * error of the statement, and DuckDB's reading of '\xDEAD' or of a zone in a timestamp never comes into play. */
+ * A quoted literal under a cast is read here, with our own input rules, and printed in canonical
+ * form: a wrong one is an error of the statement, and DuckDB's reading of '\xDEAD' or of a zone in
+ * a timestamp never comes into play. */
 #include "sql/duck_print_internal.h"
 
 #include <stdio.h>
@@ -17,8 +18,12 @@ static void quoted(struct kl_dp *p, struct kl_slice s, char quote) {
     kl_buf_putc(p->out, quote);
 }
 
-void kl_dp__ident(struct kl_dp *p, const char *name) { quoted(p, kl_slice_str(name && *name ? name : "?column?"), '"'); }
-void kl_dp__string(struct kl_dp *p, struct kl_slice s) { quoted(p, s, '\''); }
+void kl_dp__ident(struct kl_dp *p, const char *name) {
+    quoted(p, kl_slice_str(name && *name ? name : "?column?"), '"');
+}
+void kl_dp__string(struct kl_dp *p, struct kl_slice s) {
+    quoted(p, s, '\'');
+}
 
 /* Digits with a point, an exponent or too many for 64 bits: PostgreSQL's numeric. */
 static enum kl_rc number(struct kl_dp *p, const char *text, int32_t location) {
@@ -38,7 +43,8 @@ static enum kl_rc number(struct kl_dp *p, const char *text, int32_t location) {
     }
     double d;
     if (!kl_parse_double(s, &d)) {
-        return kl_fail_at(p->err, KL_E_TYPE, kl_dp__pos(location), "numeric literal out of range: %s", text);
+        return kl_fail_at(
+            p->err, KL_E_TYPE, kl_dp__pos(location), "numeric literal out of range: %s", text);
     }
     kl_buf_printf(p->out, "CAST('%.17g' AS DOUBLE)", d);
     return KL_OK;
@@ -67,18 +73,29 @@ enum kl_rc kl_dp__const(struct kl_dp *p, PgQuery__AConst *c) {
         return KL_OK;
     }
     switch (c->val_case) {
-    case PG_QUERY__A__CONST__VAL_IVAL: kl_buf_printf(p->out, "CAST(%d AS BIGINT)", c->ival->ival); return KL_OK;
-    case PG_QUERY__A__CONST__VAL_FVAL: return number(p, c->fval->fval, c->location);
-    case PG_QUERY__A__CONST__VAL_BOOLVAL: kl_dp__puts(p, c->boolval->boolval ? "TRUE" : "FALSE"); return KL_OK;
-    case PG_QUERY__A__CONST__VAL_SVAL: kl_dp__string(p, kl_slice_str(c->sval->sval)); return KL_OK;
-    case PG_QUERY__A__CONST__VAL_BSVAL: return bit_string(p, c->bsval->bsval, c->location);
-    default: kl_dp__puts(p, "CAST(0 AS BIGINT)"); return KL_OK; /* an Integer of 0 is not written into the message */
+    case PG_QUERY__A__CONST__VAL_IVAL:
+        kl_buf_printf(p->out, "CAST(%d AS BIGINT)", c->ival->ival);
+        return KL_OK;
+    case PG_QUERY__A__CONST__VAL_FVAL:
+        return number(p, c->fval->fval, c->location);
+    case PG_QUERY__A__CONST__VAL_BOOLVAL:
+        kl_dp__puts(p, c->boolval->boolval ? "TRUE" : "FALSE");
+        return KL_OK;
+    case PG_QUERY__A__CONST__VAL_SVAL:
+        kl_dp__string(p, kl_slice_str(c->sval->sval));
+        return KL_OK;
+    case PG_QUERY__A__CONST__VAL_BSVAL:
+        return bit_string(p, c->bsval->bsval, c->location);
+    default:
+        kl_dp__puts(p, "CAST(0 AS BIGINT)");
+        return KL_OK; /* an Integer of 0 is not written into the message */
     }
 }
 
 enum kl_rc kl_dp__param(struct kl_dp *p, PgQuery__ParamRef *r) {
     if (r->number < 1 || (size_t)r->number > p->n_params) {
-        return kl_fail_at(p->err, KL_E_INVALID_PARAMETER, kl_dp__pos(r->location), "there is no parameter $%d", r->number);
+        return kl_fail_at(p->err, KL_E_INVALID_PARAMETER, kl_dp__pos(r->location),
+            "there is no parameter $%d", r->number);
     }
     struct kl_type t = p->param_types[r->number - 1];
     if (t.id == KL_T_NULL) {
@@ -86,7 +103,8 @@ enum kl_rc kl_dp__param(struct kl_dp *p, PgQuery__ParamRef *r) {
         return KL_OK;
     }
     /* The cast tells DuckDB the type once and for all. A parameter is never of type JSON there. */
-    kl_buf_printf(p->out, t.id == KL_T_JSON ? "CAST(CAST($%d AS VARCHAR) AS " : "CAST($%d AS ", r->number);
+    kl_buf_printf(
+        p->out, t.id == KL_T_JSON ? "CAST(CAST($%d AS VARCHAR) AS " : "CAST($%d AS ", r->number);
     kl_duck_type_name(t, p->out);
     kl_dp__puts(p, ")");
     return KL_OK;
@@ -117,12 +135,14 @@ static enum kl_rc spelled(struct kl_dp *p, PgQuery__TypeName *t, char *out, size
         if (!const_int(t->typmods[i], &mod)) {
             return kl_dp__refuse(p, t->location, "this type modifier");
         }
-        n += snprintf(out + n, size - (size_t)n, "%s%d%s", i ? "," : "(", mod, i + 1 == t->n_typmods ? ")" : "");
+        n += snprintf(out + n, size - (size_t)n, "%s%d%s", i ? "," : "(", mod,
+            i + 1 == t->n_typmods ? ")" : "");
     }
     return n > 0 && (size_t)n < size ? KL_OK : kl_dp__refuse(p, t->location, "this type");
 }
 
-enum kl_rc kl_dp__type(struct kl_dp *p, PgQuery__TypeName *t, struct kl_type *ret, bool *ret_array) {
+enum kl_rc kl_dp__type(
+    struct kl_dp *p, PgQuery__TypeName *t, struct kl_type *ret, bool *ret_array) {
     char name[128];
     *ret_array = t->n_array_bounds > 0;
     if (t->n_array_bounds > 1) {
@@ -147,18 +167,27 @@ static const char *interval_unit(PgQuery__TypeName *t) {
         return NULL;
     }
     switch (mask) {
-    case 0x7fff: return "";
-    case 1 << 2: return " year";
-    case 1 << 1: return " month";
-    case 1 << 3: return " day";
-    case 1 << 10: return " hour";
-    case 1 << 11: return " minute";
-    case 1 << 12: return " second";
-    default: return NULL;
+    case 0x7fff:
+        return "";
+    case 1 << 2:
+        return " year";
+    case 1 << 1:
+        return " month";
+    case 1 << 3:
+        return " day";
+    case 1 << 10:
+        return " hour";
+    case 1 << 11:
+        return " minute";
+    case 1 << 12:
+        return " second";
+    default:
+        return NULL;
     }
 }
 
-static enum kl_rc interval_literal(struct kl_dp *p, PgQuery__TypeName *t, const char *text, int32_t location) {
+static enum kl_rc interval_literal(
+    struct kl_dp *p, PgQuery__TypeName *t, const char *text, int32_t location) {
     const char *unit = interval_unit(t);
     if (!unit) {
         return kl_dp__refuse(p, location, "this interval field");
@@ -174,7 +203,8 @@ static enum kl_rc interval_literal(struct kl_dp *p, PgQuery__TypeName *t, const 
         }
         return rc;
     }
-    kl_buf_printf(p->out, "CAST('%d months %d days %lld microseconds' AS INTERVAL)", iv.months, iv.days, (long long)iv.us);
+    kl_buf_printf(p->out, "CAST('%d months %d days %lld microseconds' AS INTERVAL)", iv.months,
+        iv.days, (long long)iv.us);
     return KL_OK;
 }
 

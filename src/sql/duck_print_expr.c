@@ -1,9 +1,11 @@
-/* Expressions. Each operator is printed in parentheses, so the tree's shape survives whatever DuckDB's precedence is. */
+/* Expressions. Each operator is printed in parentheses, so the tree's shape survives whatever
+ * DuckDB's precedence is. */
 #include "sql/duck_print_internal.h"
 
 bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n) {
     return n && n->node_case == PG_QUERY__NODE__NODE_PARAM_REF && n->param_ref->number >= 1 &&
-           (size_t)n->param_ref->number <= p->n_params && p->param_types[n->param_ref->number - 1].id == KL_T_NULL;
+           (size_t)n->param_ref->number <= p->n_params &&
+           p->param_types[n->param_ref->number - 1].id == KL_T_NULL;
 }
 
 enum kl_rc kl_dp__arg(struct kl_dp *p, PgQuery__Node *n) {
@@ -24,11 +26,13 @@ enum kl_rc kl_dp__list(struct kl_dp *p, PgQuery__Node **items, size_t n) {
 
 /* ---- columns ---- */
 
-/* ns.table.column names a table of FROM that has no alias; DuckDB knows it by the table's name alone. */
+/* ns.table.column names a table of FROM that has no alias; DuckDB knows it by the table's name
+ * alone. */
 static bool is_namespace_of(const struct kl_dp *p, const char *ns, const char *table) {
     for (const struct kl_dp_scope *s = p->scope; s; s = s->outer) {
         for (const struct kl_dp_rel *r = s->rels; r; r = r->next) {
-            if (!r->aliased && r->table && strcmp(r->table->name, table) == 0 && strcmp(r->table->ns, ns) == 0) {
+            if (!r->aliased && r->table && strcmp(r->table->name, table) == 0 &&
+                strcmp(r->table->ns, ns) == 0) {
                 return true;
             }
         }
@@ -41,7 +45,8 @@ static enum kl_rc column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
     if (c->n_fields >= 3) {
         const char *ns = kl_dp__str(c->fields[0]), *table = kl_dp__str(c->fields[1]);
         if (c->n_fields > 3 || !ns || !table || !is_namespace_of(p, ns, table)) {
-            return kl_fail_at(p->err, KL_E_EXEC, kl_dp__pos(c->location), "missing FROM-clause entry for table \"%s\"", table ? table : "");
+            return kl_fail_at(p->err, KL_E_EXEC, kl_dp__pos(c->location),
+                "missing FROM-clause entry for table \"%s\"", table ? table : "");
         }
         first = 1;
     }
@@ -58,20 +63,58 @@ static enum kl_rc column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
 
 /* ---- operators ---- */
 
-enum how { INFIX, DIVISION, PLUS, CALL, NEGATED_CALL, CALL_I, NEGATED_CALL_I, JSON_GET, JSON_TEXT, JSON_HAS };
-static const struct operator {
+enum how {
+    INFIX,
+    DIVISION,
+    PLUS,
+    CALL,
+    NEGATED_CALL,
+    CALL_I,
+    NEGATED_CALL_I,
+    JSON_GET,
+    JSON_TEXT,
+    JSON_HAS
+};
+static const struct operator{
     const char *name;
     enum how how;
     const char *print;
-} operators[] = {
-    {"=", INFIX, "="}, {"<>", INFIX, "<>"}, {"!=", INFIX, "<>"}, {"<", INFIX, "<"}, {"<=", INFIX, "<="}, {">", INFIX, ">"},
-    {">=", INFIX, ">="}, {"+", PLUS, "+"}, {"-", PLUS, "-"}, {"*", INFIX, "*"}, {"/", DIVISION, "/"}, {"%", DIVISION, "%"},
-    {"||", INFIX, "||"}, {"&", INFIX, "&"}, {"|", INFIX, "|"}, {"<<", INFIX, "<<"}, {">>", INFIX, ">>"}, {"^", CALL, "pow"},
-    {"#", CALL, "xor"}, {"~", CALL, "regexp_matches"}, {"!~", NEGATED_CALL, "regexp_matches"}, {"~*", CALL_I, "regexp_matches"},
-    {"!~*", NEGATED_CALL_I, "regexp_matches"}, {"->", JSON_GET, ""}, {"->>", JSON_TEXT, ""}, {"?", JSON_HAS, ""},
+}
+operators[] = {
+    {"=", INFIX, "="},
+    {"<>", INFIX, "<>"},
+    {"!=", INFIX, "<>"},
+    {"<", INFIX, "<"},
+    {"<=", INFIX, "<="},
+    {">", INFIX, ">"},
+    {">=", INFIX, ">="},
+    {"+", PLUS, "+"},
+    {"-", PLUS, "-"},
+    {"*", INFIX, "*"},
+    {"/", DIVISION, "/"},
+    {"%", DIVISION, "%"},
+    {"||", INFIX, "||"},
+    {"&", INFIX, "&"},
+    {"|", INFIX, "|"},
+    {"<<", INFIX, "<<"},
+    {">>", INFIX, ">>"},
+    {"^", CALL, "pow"},
+    {"#", CALL, "xor"},
+    {"~", CALL, "regexp_matches"},
+    {"!~", NEGATED_CALL, "regexp_matches"},
+    {"~*", CALL_I, "regexp_matches"},
+    {"!~*", NEGATED_CALL_I, "regexp_matches"},
+    {"->", JSON_GET, ""},
+    {"->>", JSON_TEXT, ""},
+    {"?", JSON_HAS, ""},
 };
 static const struct operator unary[] = {
-    {"-", INFIX, "-"}, {"+", INFIX, "+"}, {"~", INFIX, "~"}, {"@", CALL, "abs"}, {"|/", CALL, "sqrt"}, {"||/", CALL, "cbrt"},
+    {"-", INFIX, "-"},
+    {"+", INFIX, "+"},
+    {"~", INFIX, "~"},
+    {"@", CALL, "abs"},
+    {"|/", CALL, "sqrt"},
+    {"||/", CALL, "cbrt"},
 };
 
 /* The bare name of an operator; NULL when it is qualified with anything but pg_catalog. */
@@ -82,7 +125,8 @@ static const char *operator_name(PgQuery__Node **name, size_t n) {
 }
 
 static enum kl_rc no_operator(struct kl_dp *p, const char *name, int32_t location) {
-    return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(location), "operator %s does not exist or is not supported", name ? name : "");
+    return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(location),
+        "operator %s does not exist or is not supported", name ? name : "");
 }
 
 static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQuery__Node *r) {
@@ -96,7 +140,8 @@ static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQu
 
 /* Where DuckDB divides by zero it answers NULL. */
 static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
-    bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival && e->rexpr->a_const->ival->ival != 0;
+    bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival &&
+                    e->rexpr->a_const->ival->ival != 0;
     if (constant) {
         return binary(p, e->lexpr, op, e->rexpr);
     }
@@ -110,7 +155,8 @@ static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
 
 /* A day count beside a DATE is an INTEGER for DuckDB; our integers are wider. */
 static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
-    bool l_date = kl_dp__infer(p, e->lexpr).id == KL_T_DATE, r_date = kl_dp__infer(p, e->rexpr).id == KL_T_DATE;
+    bool l_date = kl_dp__infer(p, e->lexpr).id == KL_T_DATE,
+         r_date = kl_dp__infer(p, e->rexpr).id == KL_T_DATE;
     bool narrow_r = l_date && kl_type_is_integer(kl_dp__infer(p, e->rexpr).id);
     bool narrow_l = r_date && kl_type_is_integer(kl_dp__infer(p, e->lexpr).id);
     kl_dp__puts(p, narrow_l ? "(CAST(" : "(");
@@ -121,7 +167,7 @@ static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     return KL_OK;
 }
 
-static enum kl_rc call2(struct kl_dp *p, PgQuery__AExpr *e, const struct operator *o) {
+static enum kl_rc call2(struct kl_dp *p, PgQuery__AExpr *e, const struct operator* o) {
     bool negated = o->how == NEGATED_CALL || o->how == NEGATED_CALL_I;
     kl_buf_printf(p->out, "%s%s(", negated ? "(NOT " : "", o->print);
     KL_TRY(kl_dp__arg(p, e->lexpr));
@@ -152,7 +198,9 @@ enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n) {
 }
 
 static enum kl_rc json(struct kl_dp *p, PgQuery__AExpr *e, enum how how) {
-    kl_dp__puts(p, how == JSON_GET ? "json_extract(" : how == JSON_TEXT ? "json_extract_string(" : "json_exists(");
+    kl_dp__puts(p, how == JSON_GET    ? "json_extract("
+                   : how == JSON_TEXT ? "json_extract_string("
+                                      : "json_exists(");
     KL_TRY(kl_dp__json(p, e->lexpr));
     kl_dp__puts(p, ", ");
     KL_TRY(kl_dp__json_key(p, e->rexpr));
@@ -178,18 +226,23 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
         return unary_op(p, e, name);
     }
     for (size_t i = 0; name && i < KL_LEN(operators); i++) {
-        const struct operator *o = &operators[i];
+        const struct operator* o = & operators[i];
         if (strcmp(o->name, name) != 0) {
             continue;
         }
         switch (o->how) {
-        case INFIX: return binary(p, e->lexpr, o->print, e->rexpr);
-        case DIVISION: return division(p, e, o->print);
-        case PLUS: return plus(p, e, o->print);
+        case INFIX:
+            return binary(p, e->lexpr, o->print, e->rexpr);
+        case DIVISION:
+            return division(p, e, o->print);
+        case PLUS:
+            return plus(p, e, o->print);
         case JSON_GET:
         case JSON_TEXT:
-        case JSON_HAS: return json(p, e, o->how);
-        default: return call2(p, e, o);
+        case JSON_HAS:
+            return json(p, e, o->how);
+        default:
+            return call2(p, e, o);
         }
     }
     return no_operator(p, name, e->location);
@@ -202,11 +255,13 @@ static bool is_negated(const PgQuery__AExpr *e) {
     return name && (name[0] == '!' || strcmp(name, "<>") == 0);
 }
 
-/* PostgreSQL's default escape is the backslash, DuckDB has none. `a LIKE b ESCAPE c` arrives as a call of like_escape. */
+/* PostgreSQL's default escape is the backslash, DuckDB has none. `a LIKE b ESCAPE c` arrives as a
+ * call of like_escape. */
 static enum kl_rc like(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
     PgQuery__Node *pattern = e->rexpr, *escape = NULL;
-    if (pattern && pattern->node_case == PG_QUERY__NODE__NODE_FUNC_CALL && pattern->func_call->n_funcname == 2 &&
-        pattern->func_call->n_args == 2 && strcmp(kl_dp__str(pattern->func_call->funcname[1]), "like_escape") == 0) {
+    if (pattern && pattern->node_case == PG_QUERY__NODE__NODE_FUNC_CALL &&
+        pattern->func_call->n_funcname == 2 && pattern->func_call->n_args == 2 &&
+        strcmp(kl_dp__str(pattern->func_call->funcname[1]), "like_escape") == 0) {
         escape = pattern->func_call->args[1];
         pattern = pattern->func_call->args[0];
     }
@@ -237,7 +292,8 @@ static enum kl_rc in_list(struct kl_dp *p, PgQuery__AExpr *e) {
     return KL_OK;
 }
 
-static enum kl_rc between_pair(struct kl_dp *p, PgQuery__Node *x, PgQuery__Node *lo, PgQuery__Node *hi) {
+static enum kl_rc between_pair(
+    struct kl_dp *p, PgQuery__Node *x, PgQuery__Node *lo, PgQuery__Node *hi) {
     kl_dp__puts(p, "(");
     KL_TRY(kl_dp__expr(p, x));
     kl_dp__puts(p, " BETWEEN ");
@@ -298,11 +354,16 @@ static enum kl_rc any_array(struct kl_dp *p, PgQuery__AExpr *e, const char *word
 
 static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
     switch (e->kind) {
-    case PG_QUERY__A__EXPR__KIND__AEXPR_OP: return op(p, e);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY: return any_array(p, e, "ANY");
-    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL: return any_array(p, e, "ALL");
-    case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT: return binary(p, e->lexpr, "IS DISTINCT FROM", e->rexpr);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT: return binary(p, e->lexpr, "IS NOT DISTINCT FROM", e->rexpr);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
+        return op(p, e);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
+        return any_array(p, e, "ANY");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
+        return any_array(p, e, "ALL");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
+        return binary(p, e->lexpr, "IS DISTINCT FROM", e->rexpr);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:
+        return binary(p, e->lexpr, "IS NOT DISTINCT FROM", e->rexpr);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
         kl_dp__puts(p, "nullif(");
         KL_TRY(kl_dp__expr(p, e->lexpr));
@@ -310,15 +371,24 @@ static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
         KL_TRY(kl_dp__expr(p, e->rexpr));
         kl_dp__puts(p, ")");
         return KL_OK;
-    case PG_QUERY__A__EXPR__KIND__AEXPR_IN: return in_list(p, e);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE: return like(p, e, "LIKE");
-    case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE: return like(p, e, "ILIKE");
-    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN: return between(p, e, false, false);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN: return between(p, e, true, false);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM: return between(p, e, false, true);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM: return between(p, e, true, true);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: return kl_dp__refuse(p, e->location, "SIMILAR TO");
-    default: return kl_dp__refuse(p, e->location, "this expression");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
+        return in_list(p, e);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
+        return like(p, e, "LIKE");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
+        return like(p, e, "ILIKE");
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
+        return between(p, e, false, false);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:
+        return between(p, e, true, false);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM:
+        return between(p, e, false, true);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
+        return between(p, e, true, true);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
+        return kl_dp__refuse(p, e->location, "SIMILAR TO");
+    default:
+        return kl_dp__refuse(p, e->location, "this expression");
     }
 }
 
@@ -345,13 +415,20 @@ static enum kl_rc suffix(struct kl_dp *p, PgQuery__Node *arg, const char *text) 
 
 static enum kl_rc boolean_test(struct kl_dp *p, PgQuery__BooleanTest *t) {
     switch (t->booltesttype) {
-    case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE: return suffix(p, t->arg, "IS NOT DISTINCT FROM TRUE");
-    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE: return suffix(p, t->arg, "IS DISTINCT FROM TRUE");
-    case PG_QUERY__BOOL_TEST_TYPE__IS_FALSE: return suffix(p, t->arg, "IS NOT DISTINCT FROM FALSE");
-    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE: return suffix(p, t->arg, "IS DISTINCT FROM FALSE");
-    case PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN: return suffix(p, t->arg, "IS NULL");
-    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_UNKNOWN: return suffix(p, t->arg, "IS NOT NULL");
-    default: return kl_dp__refuse(p, t->location, "this test");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_TRUE:
+        return suffix(p, t->arg, "IS NOT DISTINCT FROM TRUE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE:
+        return suffix(p, t->arg, "IS DISTINCT FROM TRUE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_FALSE:
+        return suffix(p, t->arg, "IS NOT DISTINCT FROM FALSE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_FALSE:
+        return suffix(p, t->arg, "IS DISTINCT FROM FALSE");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN:
+        return suffix(p, t->arg, "IS NULL");
+    case PG_QUERY__BOOL_TEST_TYPE__IS_NOT_UNKNOWN:
+        return suffix(p, t->arg, "IS NOT NULL");
+    default:
+        return kl_dp__refuse(p, t->location, "this test");
     }
 }
 
@@ -376,7 +453,8 @@ static enum kl_rc case_expr(struct kl_dp *p, PgQuery__CaseExpr *c) {
     return KL_OK;
 }
 
-static enum kl_rc wrapped_list(struct kl_dp *p, const char *open, PgQuery__Node **items, size_t n, const char *close) {
+static enum kl_rc wrapped_list(
+    struct kl_dp *p, const char *open, PgQuery__Node **items, size_t n, const char *close) {
     kl_dp__puts(p, open);
     KL_TRY(kl_dp__list(p, items, n));
     kl_dp__puts(p, close);
@@ -402,19 +480,27 @@ static enum kl_rc quantified(struct kl_dp *p, PgQuery__SubLink *s, bool all) {
 
 static enum kl_rc sub_link_at_depth(struct kl_dp *p, PgQuery__SubLink *s) {
     switch (s->sub_link_type) {
-    case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: kl_dp__puts(p, "EXISTS"); return kl_dp__subquery(p, s->subselect);
-    case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK: return kl_dp__subquery(p, s->subselect);
-    case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: kl_dp__puts(p, "ARRAY"); return kl_dp__subquery(p, s->subselect);
-    case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK: return quantified(p, s, false);
-    case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK: return quantified(p, s, true);
-    default: return kl_dp__refuse(p, s->location, "this subquery");
+    case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK:
+        kl_dp__puts(p, "EXISTS");
+        return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
+        return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK:
+        kl_dp__puts(p, "ARRAY");
+        return kl_dp__subquery(p, s->subselect);
+    case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
+        return quantified(p, s, false);
+    case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK:
+        return quantified(p, s, true);
+    default:
+        return kl_dp__refuse(p, s->location, "this subquery");
     }
 }
 
 static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
     if (++p->subqueries > KL_DP_MAX_SUBQUERIES) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(s->location), "subqueries are nested too deeply (at most %d levels)",
-            KL_DP_MAX_SUBQUERIES);
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(s->location),
+            "subqueries are nested too deeply (at most %d levels)", KL_DP_MAX_SUBQUERIES);
     }
     KL_TRY(sub_link_at_depth(p, s));
     p->subqueries--;
@@ -424,22 +510,39 @@ static enum kl_rc sub_link(struct kl_dp *p, PgQuery__SubLink *s) {
 static enum kl_rc value_function(struct kl_dp *p, PgQuery__SQLValueFunction *f) {
     switch (f->op) {
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N: kl_dp__puts(p, "kl_now()"); return KL_OK;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: kl_dp__puts(p, "CAST(kl_now() AS DATE)"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N:
+        kl_dp__puts(p, "kl_now()");
+        return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE:
+        kl_dp__puts(p, "CAST(kl_now() AS DATE)");
+        return KL_OK;
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME_N:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME_N: kl_dp__puts(p, "CAST(kl_now() AS TIME)"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME_N:
+        kl_dp__puts(p, "CAST(kl_now() AS TIME)");
+        return KL_OK;
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N: kl_dp__puts(p, "CAST(kl_now() AS TIMESTAMP)"); return KL_OK;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE: kl_dp__puts(p, "kl_current_role()"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N:
+        kl_dp__puts(p, "CAST(kl_now() AS TIMESTAMP)");
+        return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE:
+        kl_dp__puts(p, "kl_current_role()");
+        return KL_OK;
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: kl_dp__puts(p, "kl_current_user()"); return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER:
+        kl_dp__puts(p, "kl_current_user()");
+        return KL_OK;
     /* Plans are cached per default namespace, so that one may stand in the text. */
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA: kl_dp__string(p, p->ctx->session->ns); return KL_OK;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG: kl_dp__puts(p, "'kalam'"); return KL_OK;
-    default: return kl_dp__refuse(p, f->location, "this value function");
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA:
+        kl_dp__string(p, p->ctx->session->ns);
+        return KL_OK;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG:
+        kl_dp__puts(p, "'kalam'");
+        return KL_OK;
+    default:
+        return kl_dp__refuse(p, f->location, "this value function");
     }
 }
 
@@ -472,35 +575,57 @@ static enum kl_rc indirection(struct kl_dp *p, PgQuery__AIndirection *a) {
 
 static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_A_CONST: return kl_dp__const(p, n->a_const);
-    case PG_QUERY__NODE__NODE_PARAM_REF: return kl_dp__param(p, n->param_ref);
-    case PG_QUERY__NODE__NODE_COLUMN_REF: return column_ref(p, n->column_ref);
-    case PG_QUERY__NODE__NODE_A_EXPR: return a_expr(p, n->a_expr);
-    case PG_QUERY__NODE__NODE_BOOL_EXPR: return bool_expr(p, n->bool_expr);
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return kl_dp__const(p, n->a_const);
+    case PG_QUERY__NODE__NODE_PARAM_REF:
+        return kl_dp__param(p, n->param_ref);
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return column_ref(p, n->column_ref);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return a_expr(p, n->a_expr);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return bool_expr(p, n->bool_expr);
     case PG_QUERY__NODE__NODE_NULL_TEST:
         return suffix(p, n->null_test->arg,
-            n->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? "IS NULL" : "IS NOT NULL");
-    case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return boolean_test(p, n->boolean_test);
-    case PG_QUERY__NODE__NODE_FUNC_CALL: return kl_dp__func(p, n->func_call);
-    case PG_QUERY__NODE__NODE_TYPE_CAST: return kl_dp__cast(p, n->type_cast);
-    case PG_QUERY__NODE__NODE_CASE_EXPR: return case_expr(p, n->case_expr);
-    case PG_QUERY__NODE__NODE_SUB_LINK: return sub_link(p, n->sub_link);
+            n->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? "IS NULL"
+                                                                            : "IS NOT NULL");
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return boolean_test(p, n->boolean_test);
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+        return kl_dp__func(p, n->func_call);
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return kl_dp__cast(p, n->type_cast);
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        return case_expr(p, n->case_expr);
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return sub_link(p, n->sub_link);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
         return wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")");
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
-        return wrapped_list(p, n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest(" : "least(",
+        return wrapped_list(p,
+            n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest(" : "least(",
             n->min_max_expr->args, n->min_max_expr->n_args, ")");
-    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: return wrapped_list(p, "[", n->a_array_expr->elements, n->a_array_expr->n_elements, "]");
-    case PG_QUERY__NODE__NODE_ROW_EXPR: return wrapped_list(p, "row(", n->row_expr->args, n->row_expr->n_args, ")");
-    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return value_function(p, n->sqlvalue_function);
-    case PG_QUERY__NODE__NODE_A_INDIRECTION: return indirection(p, n->a_indirection);
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return wrapped_list(p, "grouping(", n->grouping_func->args, n->grouping_func->n_args, ")");
-    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return kl_dp__refuse(p, n->collate_clause->location, "COLLATE");
-    case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: return kl_dp__refuse(p, n->named_arg_expr->location, "a named argument");
-    case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return kl_dp__refuse(p, -1, "DEFAULT in this place");
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        return wrapped_list(p, "[", n->a_array_expr->elements, n->a_array_expr->n_elements, "]");
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return wrapped_list(p, "row(", n->row_expr->args, n->row_expr->n_args, ")");
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        return value_function(p, n->sqlvalue_function);
+    case PG_QUERY__NODE__NODE_A_INDIRECTION:
+        return indirection(p, n->a_indirection);
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC:
+        return wrapped_list(p, "grouping(", n->grouping_func->args, n->grouping_func->n_args, ")");
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+        return kl_dp__refuse(p, n->collate_clause->location, "COLLATE");
+    case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR:
+        return kl_dp__refuse(p, n->named_arg_expr->location, "a named argument");
+    case PG_QUERY__NODE__NODE_SET_TO_DEFAULT:
+        return kl_dp__refuse(p, -1, "DEFAULT in this place");
     case PG_QUERY__NODE__NODE_XML_EXPR:
-    case PG_QUERY__NODE__NODE_XML_SERIALIZE: return kl_dp__refuse(p, kl_dp__location(n), "XML");
-    default: return kl_dp__refuse(p, kl_dp__location(n), "this expression");
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE:
+        return kl_dp__refuse(p, kl_dp__location(n), "XML");
+    default:
+        return kl_dp__refuse(p, kl_dp__location(n), "this expression");
     }
 }
 

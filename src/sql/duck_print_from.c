@@ -1,10 +1,12 @@
-/* The FROM clause: tables become scans, everything else is printed as it stands. The only place where a name becomes
- * a relation: either a common table expression in scope, or a table of the catalog that the caller may read. */
+/* The FROM clause: tables become scans, everything else is printed as it stands. The only place
+ * where a name becomes a relation: either a common table expression in scope, or a table of the
+ * catalog that the caller may read. */
 #include "sql/duck_print_internal.h"
 
 static enum kl_rc item(struct kl_dp *p, PgQuery__Node *n, bool nested);
 
-static enum kl_rc add_rel(struct kl_dp *p, const char *name, const PgQuery__Alias *a, struct kl_table *table) {
+static enum kl_rc add_rel(
+    struct kl_dp *p, const char *name, const PgQuery__Alias *a, struct kl_table *table) {
     struct kl_dp_rel *rel = KL_ARENA_NEW(p->arena, struct kl_dp_rel);
     if (!rel) {
         return kl_dp__nomem(p);
@@ -56,9 +58,11 @@ static enum kl_rc fill_scan(struct kl_dp *p, struct kl_table *t, struct kl_plan_
     }
     if (extra) {
         slots[n - 2] = KL_COL_SEQ;
-        cols[n - 2] = (struct kl_sink_col){.name = KL_S("_seq"), .type = KL_TYPE(BIGINT), .flags = KL_COL_NOT_NULL};
+        cols[n - 2] = (struct kl_sink_col){
+            .name = KL_S("_seq"), .type = KL_TYPE(BIGINT), .flags = KL_COL_NOT_NULL};
         slots[n - 1] = KL_COL_DELETED;
-        cols[n - 1] = (struct kl_sink_col){.name = KL_S("_deleted"), .type = KL_TYPE(BOOLEAN), .flags = KL_COL_NOT_NULL};
+        cols[n - 1] = (struct kl_sink_col){
+            .name = KL_S("_deleted"), .type = KL_TYPE(BOOLEAN), .flags = KL_COL_NOT_NULL};
     }
     *scan = (struct kl_plan_scan){.table = t, .slots = slots, .cols = cols, .n_slots = n};
     return KL_OK;
@@ -67,12 +71,15 @@ static enum kl_rc fill_scan(struct kl_dp *p, struct kl_table *t, struct kl_plan_
 static enum kl_rc find_table(struct kl_dp *p, const PgQuery__RangeVar *r, struct kl_table **ret) {
     int pos = kl_dp__pos(r->location);
     if (r->catalogname && *r->catalogname && strcmp(r->catalogname, "kalam") != 0) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, pos, "cross-database references are not supported: %s", r->catalogname);
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, pos,
+            "cross-database references are not supported: %s", r->catalogname);
     }
-    struct kl_slice ns = r->schemaname && *r->schemaname ? kl_slice_str(r->schemaname) : p->ctx->session->ns;
+    struct kl_slice ns =
+        r->schemaname && *r->schemaname ? kl_slice_str(r->schemaname) : p->ctx->session->ns;
     struct kl_table *t = kl_cat_table(p->ctx->cat, ns, kl_slice_str(r->relname));
     if (!t) {
-        return kl_fail_at(p->err, KL_E_NOT_FOUND, pos, "Table not found: %.*s.%s", KL_FMT(ns), r->relname);
+        return kl_fail_at(
+            p->err, KL_E_NOT_FOUND, pos, "Table not found: %.*s.%s", KL_FMT(ns), r->relname);
     }
     enum kl_rc rc = kl_auth_may_read(p->ctx->session->role, t, p->err);
     if (rc != KL_OK) {
@@ -97,7 +104,8 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
     struct kl_table *t;
     KL_TRY(find_table(p, r, &t));
     if (p->n_scans == KL_DUCK_MAX_SCANS) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(r->location), "a statement can name at most %d tables", KL_DUCK_MAX_SCANS);
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(r->location),
+            "a statement can name at most %d tables", KL_DUCK_MAX_SCANS);
     }
     KL_TRY(fill_scan(p, t, &p->scans[p->n_scans]));
     kl_buf_printf(p->out, "kl_scan_%zu()", p->n_scans++);
@@ -168,11 +176,20 @@ static enum kl_rc join(struct kl_dp *p, PgQuery__JoinExpr *j) {
     const char *kind;
     bool conditional = j->is_natural || j->n_using_clause || j->quals;
     switch (j->jointype) {
-    case PG_QUERY__JOIN_TYPE__JOIN_INNER: kind = conditional ? "JOIN " : "CROSS JOIN "; break;
-    case PG_QUERY__JOIN_TYPE__JOIN_LEFT: kind = "LEFT JOIN "; break;
-    case PG_QUERY__JOIN_TYPE__JOIN_RIGHT: kind = "RIGHT JOIN "; break;
-    case PG_QUERY__JOIN_TYPE__JOIN_FULL: kind = "FULL JOIN "; break;
-    default: return kl_dp__refuse(p, -1, "this kind of join");
+    case PG_QUERY__JOIN_TYPE__JOIN_INNER:
+        kind = conditional ? "JOIN " : "CROSS JOIN ";
+        break;
+    case PG_QUERY__JOIN_TYPE__JOIN_LEFT:
+        kind = "LEFT JOIN ";
+        break;
+    case PG_QUERY__JOIN_TYPE__JOIN_RIGHT:
+        kind = "RIGHT JOIN ";
+        break;
+    case PG_QUERY__JOIN_TYPE__JOIN_FULL:
+        kind = "FULL JOIN ";
+        break;
+    default:
+        return kl_dp__refuse(p, -1, "this kind of join");
     }
     KL_TRY(item(p, j->larg, true));
     kl_dp__puts(p, j->is_natural ? " NATURAL " : " ");
@@ -183,16 +200,21 @@ static enum kl_rc join(struct kl_dp *p, PgQuery__JoinExpr *j) {
 
 static enum kl_rc item_at_depth(struct kl_dp *p, PgQuery__Node *n, bool nested) {
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_RANGE_VAR: return range_var(p, n->range_var);
-    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: return range_subselect(p, n->range_subselect);
-    case PG_QUERY__NODE__NODE_RANGE_FUNCTION: return range_function(p, n->range_function);
+    case PG_QUERY__NODE__NODE_RANGE_VAR:
+        return range_var(p, n->range_var);
+    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT:
+        return range_subselect(p, n->range_subselect);
+    case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+        return range_function(p, n->range_function);
     case PG_QUERY__NODE__NODE_JOIN_EXPR:
         kl_dp__puts(p, nested ? "(" : "");
         KL_TRY(join(p, n->join_expr));
         kl_dp__puts(p, nested ? ")" : "");
         return KL_OK;
-    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: return kl_dp__refuse(p, n->range_table_sample->location, "TABLESAMPLE");
-    default: return kl_dp__refuse(p, kl_dp__location(n), "this item of FROM");
+    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
+        return kl_dp__refuse(p, n->range_table_sample->location, "TABLESAMPLE");
+    default:
+        return kl_dp__refuse(p, kl_dp__location(n), "this item of FROM");
     }
 }
 

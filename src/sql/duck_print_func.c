@@ -1,6 +1,6 @@
-/* Function calls: the allow-list of duck_functions.def and how each is printed. What is not in the list never reaches DuckDB, under
- * whatever spelling: a name is looked up as PostgreSQL's parser gives it (folded, or exactly as quoted), and no schema but
- * pg_catalog is accepted before it. */
+/* Function calls: the allow-list of duck_functions.def and how each is printed. What is not in the
+ * list never reaches DuckDB, under whatever spelling: a name is looked up as PostgreSQL's parser
+ * gives it (folded, or exactly as quoted), and no schema but pg_catalog is accepted before it. */
 #include "sql/duck_print_internal.h"
 
 enum kind { F_SCALAR, F_SETOF, F_AGGREGATE, F_WINDOW, F_SPECIAL };
@@ -16,7 +16,8 @@ struct function {
 #define SETOF(name, min, max, print)
 #define AGGREGATE(name, min, max, print)
 #define WINDOW(name, min, max, print)
-#define SPECIAL(name, fn) static enum kl_rc special_##fn(struct kl_dp *p, PgQuery__FuncCall *f, const char *name_);
+#define SPECIAL(name, fn)                                                                          \
+    static enum kl_rc special_##fn(struct kl_dp *p, PgQuery__FuncCall *f, const char *name_);
 #include "sql/duck_functions.def"
 #undef SCALAR
 #undef SETOF
@@ -34,7 +35,8 @@ static const struct function functions[] = {
 };
 
 static bool same_name(const struct function *f, const char *name, size_t n_args) {
-    return strcmp(f->name, name) == 0 && (int)n_args >= f->min && (f->max < 0 || (int)n_args <= f->max);
+    return strcmp(f->name, name) == 0 && (int)n_args >= f->min &&
+           (f->max < 0 || (int)n_args <= f->max);
 }
 
 static enum kl_rc unknown(struct kl_dp *p, PgQuery__FuncCall *f) {
@@ -44,8 +46,13 @@ static enum kl_rc unknown(struct kl_dp *p, PgQuery__FuncCall *f) {
         kl_buf_puts(&name, i ? "." : "");
         kl_buf_puts(&name, kl_dp__str(f->funcname[i]));
     }
-    kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location), "function %.*s(%s) with %zu arguments does not exist or is not allowed",
-        KL_FMT(kl_buf_view(&name)), f->agg_star ? "*" : f->n_args ? "..." : "", f->n_args);
+    kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location),
+        "function %.*s(%s) with %zu arguments does not exist or is not allowed",
+        KL_FMT(kl_buf_view(&name)),
+        f->agg_star ? "*"
+        : f->n_args ? "..."
+                    : "",
+        f->n_args);
     kl_buf_deinit(&name);
     return KL_E_UNSUPPORTED;
 }
@@ -96,11 +103,14 @@ static enum kl_rc expand(struct kl_dp *p, PgQuery__FuncCall *f, const char *temp
 }
 
 static bool has_aggregate_parts(const PgQuery__FuncCall *f) {
-    return f->n_agg_order || f->agg_filter || f->over || f->agg_within_group || f->agg_star || f->agg_distinct;
+    return f->n_agg_order || f->agg_filter || f->over || f->agg_within_group || f->agg_star ||
+           f->agg_distinct;
 }
 
 static enum kl_rc check_plain(struct kl_dp *p, const PgQuery__FuncCall *f) {
-    return has_aggregate_parts(f) ? kl_dp__refuse(p, f->location, "DISTINCT, ORDER BY, FILTER or OVER with this function") : KL_OK;
+    return has_aggregate_parts(f) ? kl_dp__refuse(p, f->location,
+                                        "DISTINCT, ORDER BY, FILTER or OVER with this function")
+                                  : KL_OK;
 }
 
 /* ---- aggregates and windows ---- */
@@ -135,7 +145,8 @@ static enum kl_rc aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const char *n
     return f->over ? over(p, f->over) : KL_OK;
 }
 
-static enum kl_rc check_aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const struct function *fn) {
+static enum kl_rc check_aggregate(
+    struct kl_dp *p, PgQuery__FuncCall *f, const struct function *fn) {
     bool ordered_set = strncmp(fn->name, "percentile_", 11) == 0 || strcmp(fn->name, "mode") == 0;
     if (f->agg_star && strcmp(fn->name, "count") != 0) {
         return unknown(p, f);
@@ -144,11 +155,12 @@ static enum kl_rc check_aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const s
         return unknown(p, f);
     }
     if (ordered_set != (bool)f->agg_within_group) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location), ordered_set ? "%s needs WITHIN GROUP" : "%s has no WITHIN GROUP",
-            fn->name);
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location),
+            ordered_set ? "%s needs WITHIN GROUP" : "%s has no WITHIN GROUP", fn->name);
     }
     if (fn->kind == F_WINDOW && !f->over) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location), "window function %s requires an OVER clause", fn->name);
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(f->location),
+            "window function %s requires an OVER clause", fn->name);
     }
     return KL_OK;
 }
@@ -157,15 +169,20 @@ enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
     const struct function *fn = NULL;
     KL_TRY(find(p, f, &fn));
     switch (fn->kind) {
-    case F_SPECIAL: return fn->special(p, f, fn->name);
-    case F_SCALAR: KL_TRY(check_plain(p, f)); return expand(p, f, fn->print);
+    case F_SPECIAL:
+        return fn->special(p, f, fn->name);
+    case F_SCALAR:
+        KL_TRY(check_plain(p, f));
+        return expand(p, f, fn->print);
     case F_SETOF:
         KL_TRY(check_plain(p, f));
         kl_dp__puts(p, "unnest(");
         KL_TRY(expand(p, f, fn->print));
         kl_dp__puts(p, ")");
         return KL_OK;
-    default: KL_TRY(check_aggregate(p, f, fn)); return aggregate(p, f, fn->print);
+    default:
+        KL_TRY(check_aggregate(p, f, fn));
+        return aggregate(p, f, fn->print);
     }
 }
 
@@ -175,8 +192,8 @@ enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char *
     *ret_name = fn->name;
     bool series = fn->kind == F_SPECIAL && fn->special == special_generate_series;
     if (fn->kind != F_SETOF && !series) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location), "function %s(...) in FROM does not exist or is not allowed",
-            fn->name);
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location),
+            "function %s(...) in FROM does not exist or is not allowed", fn->name);
     }
     /* LATERAL is allowed before any function and implied. */
     kl_dp__puts(p, "LATERAL (SELECT ");
@@ -192,7 +209,8 @@ static enum kl_rc want_args(struct kl_dp *p, PgQuery__FuncCall *f, size_t min, s
     return f->n_args < min || f->n_args > max ? unknown(p, f) : KL_OK;
 }
 
-/* PostgreSQL sums integers into bigint and bigint into numeric; DuckDB both into its 128-bit integer. */
+/* PostgreSQL sums integers into bigint and bigint into numeric; DuckDB both into its 128-bit
+ * integer. */
 static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
         return unknown(p, f);
@@ -241,7 +259,8 @@ static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const cha
     if (kl_dp__is_integer_const(f->args[1])) {
         kl_dp__puts(p, "round(");
         KL_TRY(kl_dp__arg(p, f->args[0]));
-        kl_buf_printf(p->out, ", %d)", f->args[1]->a_const->ival ? f->args[1]->a_const->ival->ival : 0);
+        kl_buf_printf(
+            p->out, ", %d)", f->args[1]->a_const->ival ? f->args[1]->a_const->ival->ival : 0);
         return KL_OK;
     }
     return expand(p, f, "round($1, CAST(#2 AS INTEGER))");
@@ -249,7 +268,9 @@ static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const cha
 
 static enum kl_rc special_octet_length(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 1, 1));
-    return expand(p, f, kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "CAST(octet_length($1) AS INTEGER)" : "CAST(strlen($1) AS INTEGER)");
+    return expand(p, f,
+        kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "CAST(octet_length($1) AS INTEGER)"
+                                                     : "CAST(strlen($1) AS INTEGER)");
 }
 
 /* Positions before 1 exist in PostgreSQL and are empty; DuckDB counts them from the end. */
@@ -261,7 +282,8 @@ static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const
     kl_dp__puts(p, "substring(");
     KL_TRY(expand(p, f, "$1, CASE WHEN #2 < 1 THEN 1 ELSE #2 END"));
     if (f->n_args == 3) {
-        KL_TRY(expand(p, f, ", CASE WHEN #2 >= 1 THEN #3 WHEN #3 + #2 > 1 THEN #3 + #2 - 1 ELSE 0 END"));
+        KL_TRY(expand(
+            p, f, ", CASE WHEN #2 >= 1 THEN #3 WHEN #3 + #2 > 1 THEN #3 + #2 - 1 ELSE 0 END"));
     }
     kl_dp__puts(p, ")");
     return KL_OK;
@@ -269,19 +291,25 @@ static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const
 
 static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 2));
-    /* Beginnings of days are dates for DuckDB, and nothing added to them makes them points in time again. */
+    /* Beginnings of days are dates for DuckDB, and nothing added to them makes them points in time
+     * again. */
     bool date = kl_dp__infer(p, f->args[1]).id == KL_T_DATE;
-    return expand(p, f, date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))" : "(date_trunc($1, $2) + INTERVAL '0' DAY)");
+    return expand(p, f,
+        date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))"
+             : "(date_trunc($1, $2) + INTERVAL '0' DAY)");
 }
 
 static enum kl_rc special_extract(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
-    static const char *const fields[] = {"year", "month", "day", "hour", "minute", "epoch", "dow", "isodow", "doy", "week", "quarter",
-        "isoyear", "century", "decade", "millennium", "microseconds"};
+    static const char *const fields[] = {"year", "month", "day", "hour", "minute", "epoch", "dow",
+        "isodow", "doy", "week", "quarter", "isoyear", "century", "decade", "millennium",
+        "microseconds"};
     KL_TRY(want_args(p, f, 2, 2));
     const char *field = kl_dp__string_const(f->args[0]);
     /* DuckDB's seconds have no fraction. */
     if (field && (strcmp(field, "second") == 0 || strcmp(field, "milliseconds") == 0)) {
-        return expand(p, f, field[0] == 's' ? "(date_part('microseconds', $2) / 1000000.0)" : "(date_part('microseconds', $2) / 1000.0)");
+        return expand(p, f,
+            field[0] == 's' ? "(date_part('microseconds', $2) / 1000000.0)"
+                            : "(date_part('microseconds', $2) / 1000.0)");
     }
     for (size_t i = 0; field && i < KL_LEN(fields); i++) {
         if (strcmp(field, fields[i]) == 0) {
@@ -297,7 +325,8 @@ static enum kl_rc special_generate_series(struct kl_dp *p, PgQuery__FuncCall *f,
 }
 
 /* The value below the keys: json_extract(json_extract(j, k1), k2). */
-static enum kl_rc json_below(struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *last) {
+static enum kl_rc json_below(
+    struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *last) {
     for (size_t i = n_keys; i > 0; i--) {
         kl_buf_printf(p->out, "%s(", i == n_keys ? last : "json_extract");
     }
@@ -311,7 +340,8 @@ static enum kl_rc json_below(struct kl_dp *p, PgQuery__FuncCall *f, size_t n_key
 }
 
 /* A template over the value: @ is the value, % its text. */
-static enum kl_rc json_wrap(struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *template) {
+static enum kl_rc json_wrap(
+    struct kl_dp *p, PgQuery__FuncCall *f, size_t n_keys, const char *template) {
     for (const char *t = template; *t; t++) {
         if (*t == '@') {
             KL_TRY(json_below(p, f, n_keys, "json_extract"));
@@ -342,15 +372,24 @@ static enum kl_rc special_json_get(struct kl_dp *p, PgQuery__FuncCall *f, const 
         {"json_as_text", 1, 32, "%"},
         {"json_extract_path_text", 1, 32, "%"},
         {"json_get_str", 1, 32, "(CASE WHEN json_type(@) = 'VARCHAR' THEN % END)"},
-        {"json_get_int", 1, 32, "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT') THEN TRY_CAST(% AS BIGINT) END)"},
-        {"json_get_float", 1, 32, "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST(% AS DOUBLE) END)"},
-        {"json_get_bool", 1, 32, "(CASE WHEN json_type(@) = 'BOOLEAN' THEN TRY_CAST(% AS BOOLEAN) END)"},
-        {"json_length", 0, 32, "(CASE json_type(@) WHEN 'ARRAY' THEN CAST(json_array_length(@) AS BIGINT) WHEN 'OBJECT' THEN len(json_keys(@)) END)"},
+        {"json_get_int", 1, 32,
+            "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT') THEN TRY_CAST(% AS BIGINT) END)"},
+        {"json_get_float", 1, 32,
+            "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST(% AS DOUBLE) "
+            "END)"},
+        {"json_get_bool", 1, 32,
+            "(CASE WHEN json_type(@) = 'BOOLEAN' THEN TRY_CAST(% AS BOOLEAN) END)"},
+        {"json_length", 0, 32,
+            "(CASE json_type(@) WHEN 'ARRAY' THEN CAST(json_array_length(@) AS BIGINT) WHEN "
+            "'OBJECT' THEN len(json_keys(@)) END)"},
         {"json_array_length", 0, 0, "CAST(json_array_length(@) AS BIGINT)"},
         {"json_object_keys", 0, 32, "(CASE WHEN json_type(@) = 'OBJECT' THEN json_keys(@) END)"},
         {"json_contains", 1, 32, "(@ IS NOT NULL)"},
-        {"json_typeof", 0, 0, "(CASE json_type(@) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string' WHEN 'BOOLEAN' "
-            "THEN 'boolean' WHEN 'NULL' THEN 'null' WHEN NULL THEN NULL ELSE CASE WHEN @ IS NOT NULL THEN 'number' END END)"},
+        {"json_typeof", 0, 0,
+            "(CASE json_type(@) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN "
+            "'VARCHAR' THEN 'string' WHEN 'BOOLEAN' "
+            "THEN 'boolean' WHEN 'NULL' THEN 'null' WHEN NULL THEN NULL ELSE CASE WHEN @ IS NOT "
+            "NULL THEN 'number' END END)"},
     };
     KL_TRY(check_plain(p, f));
     const char *plain = strncmp(name, "jsonb_", 6) == 0 ? name + 6 : name + 5;

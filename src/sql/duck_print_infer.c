@@ -1,5 +1,6 @@
-/* What can be told about an expression without binding it: a type where it is plain to see, a column's name. Types found here only
- * refine the text (casts where DuckDB's result type differs from PostgreSQL's); not knowing is always correct SQL. */
+/* What can be told about an expression without binding it: a type where it is plain to see, a
+ * column's name. Types found here only refine the text (casts where DuckDB's result type differs
+ * from PostgreSQL's); not knowing is always correct SQL. */
 #include "sql/duck_print_internal.h"
 
 const char *kl_dp__str(const PgQuery__Node *n) {
@@ -8,38 +9,61 @@ const char *kl_dp__str(const PgQuery__Node *n) {
 
 bool kl_dp__is_integer_const(const PgQuery__Node *n) {
     return n && n->node_case == PG_QUERY__NODE__NODE_A_CONST && !n->a_const->isnull &&
-           (n->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL || n->a_const->val_case == PG_QUERY__A__CONST__VAL__NOT_SET);
+           (n->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
+               n->a_const->val_case == PG_QUERY__A__CONST__VAL__NOT_SET);
 }
 
 const char *kl_dp__string_const(const PgQuery__Node *n) {
-    return n && n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL
+    return n && n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+                   n->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL
                ? n->a_const->sval->sval
                : NULL;
 }
 
 int32_t kl_dp__location(const PgQuery__Node *n) {
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_A_CONST: return n->a_const->location;
-    case PG_QUERY__NODE__NODE_PARAM_REF: return n->param_ref->location;
-    case PG_QUERY__NODE__NODE_COLUMN_REF: return n->column_ref->location;
-    case PG_QUERY__NODE__NODE_A_EXPR: return n->a_expr->location;
-    case PG_QUERY__NODE__NODE_BOOL_EXPR: return n->bool_expr->location;
-    case PG_QUERY__NODE__NODE_NULL_TEST: return n->null_test->location;
-    case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return n->boolean_test->location;
-    case PG_QUERY__NODE__NODE_FUNC_CALL: return n->func_call->location;
-    case PG_QUERY__NODE__NODE_TYPE_CAST: return n->type_cast->location;
-    case PG_QUERY__NODE__NODE_CASE_EXPR: return n->case_expr->location;
-    case PG_QUERY__NODE__NODE_SUB_LINK: return n->sub_link->location;
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: return n->coalesce_expr->location;
-    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: return n->min_max_expr->location;
-    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: return n->a_array_expr->location;
-    case PG_QUERY__NODE__NODE_ROW_EXPR: return n->row_expr->location;
-    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return n->sqlvalue_function->location;
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return n->grouping_func->location;
-    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return n->collate_clause->location;
-    case PG_QUERY__NODE__NODE_XML_EXPR: return n->xml_expr->location;
-    case PG_QUERY__NODE__NODE_XML_SERIALIZE: return n->xml_serialize->location;
-    default: return -1;
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return n->a_const->location;
+    case PG_QUERY__NODE__NODE_PARAM_REF:
+        return n->param_ref->location;
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return n->column_ref->location;
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return n->a_expr->location;
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return n->bool_expr->location;
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return n->null_test->location;
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return n->boolean_test->location;
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+        return n->func_call->location;
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return n->type_cast->location;
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        return n->case_expr->location;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return n->sub_link->location;
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return n->coalesce_expr->location;
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return n->min_max_expr->location;
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        return n->a_array_expr->location;
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return n->row_expr->location;
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        return n->sqlvalue_function->location;
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC:
+        return n->grouping_func->location;
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+        return n->collate_clause->location;
+    case PG_QUERY__NODE__NODE_XML_EXPR:
+        return n->xml_expr->location;
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE:
+        return n->xml_serialize->location;
+    default:
+        return -1;
     }
 }
 
@@ -50,7 +74,8 @@ static struct kl_type column_of(const struct kl_table *t, const char *name) {
     return i >= 0 ? t->cols[i].type : strcmp(name, "_seq") == 0 ? KL_TYPE(BIGINT) : KL_TYPE(NULL);
 }
 
-/* The innermost level that has the name decides. A relation of unknown columns there makes it unknown. */
+/* The innermost level that has the name decides. A relation of unknown columns there makes it
+ * unknown. */
 static struct kl_type column_type(const struct kl_dp *p, const char *rel, const char *name) {
     for (const struct kl_dp_scope *s = p->scope; s; s = s->outer) {
         struct kl_type found = KL_TYPE(NULL);
@@ -85,7 +110,8 @@ static struct kl_type infer_column(const struct kl_dp *p, const PgQuery__ColumnR
 
 static struct kl_type infer(const struct kl_dp *p, const PgQuery__Node *n, unsigned depth);
 
-static struct kl_type infer_arithmetic(const struct kl_dp *p, const PgQuery__AExpr *e, unsigned depth) {
+static struct kl_type infer_arithmetic(
+    const struct kl_dp *p, const PgQuery__AExpr *e, unsigned depth) {
     const char *op = e->n_name ? kl_dp__str(e->name[e->n_name - 1]) : NULL;
     if (e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || !op || !strchr("+-*/%", op[0]) || op[1]) {
         return KL_TYPE(NULL);
@@ -109,10 +135,13 @@ static struct kl_type infer_const(const PgQuery__AConst *c) {
         return KL_TYPE(NULL);
     }
     switch (c->val_case) {
-    case PG_QUERY__A__CONST__VAL_BOOLVAL: return KL_TYPE(BOOLEAN);
+    case PG_QUERY__A__CONST__VAL_BOOLVAL:
+        return KL_TYPE(BOOLEAN);
     case PG_QUERY__A__CONST__VAL_IVAL:
-    case PG_QUERY__A__CONST__VAL__NOT_SET: return KL_TYPE(BIGINT);
-    default: return KL_TYPE(NULL);
+    case PG_QUERY__A__CONST__VAL__NOT_SET:
+        return KL_TYPE(BIGINT);
+    default:
+        return KL_TYPE(NULL);
     }
 }
 
@@ -123,26 +152,37 @@ static struct kl_type infer(const struct kl_dp *p, const PgQuery__Node *n, unsig
         return KL_TYPE(NULL);
     }
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_A_CONST: return infer_const(n->a_const);
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return infer_const(n->a_const);
     case PG_QUERY__NODE__NODE_PARAM_REF:
-        return n->param_ref->number >= 1 && (size_t)n->param_ref->number <= p->n_params ? p->param_types[n->param_ref->number - 1]
-                                                                                         : KL_TYPE(NULL);
-    case PG_QUERY__NODE__NODE_COLUMN_REF: return infer_column(p, n->column_ref);
-    case PG_QUERY__NODE__NODE_A_EXPR: return infer_arithmetic(p, n->a_expr, depth + 1);
+        return n->param_ref->number >= 1 && (size_t)n->param_ref->number <= p->n_params
+                   ? p->param_types[n->param_ref->number - 1]
+                   : KL_TYPE(NULL);
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return infer_column(p, n->column_ref);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return infer_arithmetic(p, n->a_expr, depth + 1);
     case PG_QUERY__NODE__NODE_TYPE_CAST: {
         struct kl_type t;
         bool array;
         struct kl_dp quiet = *p;
         quiet.err = NULL;
-        return kl_dp__type(&quiet, n->type_cast->type_name, &t, &array) == KL_OK && !array ? t : KL_TYPE(NULL);
+        return kl_dp__type(&quiet, n->type_cast->type_name, &t, &array) == KL_OK && !array
+                   ? t
+                   : KL_TYPE(NULL);
     }
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
-        return n->sqlvalue_function->op == PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE ? KL_TYPE(DATE) : KL_TYPE(NULL);
-    default: return KL_TYPE(NULL);
+        return n->sqlvalue_function->op == PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE
+                   ? KL_TYPE(DATE)
+                   : KL_TYPE(NULL);
+    default:
+        return KL_TYPE(NULL);
     }
 }
 
-struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n) { return infer(p, n, 0); }
+struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n) {
+    return infer(p, n, 0);
+}
 
 /* ---- names ---- */
 
@@ -171,19 +211,27 @@ static const char *name_of(const PgQuery__Node *n, int *strength, unsigned depth
 
 static const char *sub_link_name(const PgQuery__SubLink *s, unsigned depth) {
     switch (s->sub_link_type) {
-    case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: return "exists";
-    case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK: return "array";
-    case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK: break;
-    default: return NULL;
+    case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK:
+        return "exists";
+    case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK:
+        return "array";
+    case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
+        break;
+    default:
+        return NULL;
     }
-    const PgQuery__SelectStmt *q = s->subselect && s->subselect->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? s->subselect->select_stmt : NULL;
+    const PgQuery__SelectStmt *q =
+        s->subselect && s->subselect->node_case == PG_QUERY__NODE__NODE_SELECT_STMT
+            ? s->subselect->select_stmt
+            : NULL;
     while (q && q->larg) {
         q = q->larg;
     }
     if (q && q->n_values_lists) {
         return "column1";
     }
-    if (!q || q->n_target_list == 0 || q->target_list[0]->node_case != PG_QUERY__NODE__NODE_RES_TARGET) {
+    if (!q || q->n_target_list == 0 ||
+        q->target_list[0]->node_case != PG_QUERY__NODE__NODE_RES_TARGET) {
         return NULL;
     }
     const PgQuery__ResTarget *t = q->target_list[0]->res_target;
@@ -208,12 +256,18 @@ static const char *name_of(const PgQuery__Node *n, int *strength, unsigned depth
         n = NULL; /* too deep to be printed anyway */
     }
     switch (n ? n->node_case : PG_QUERY__NODE__NODE__NOT_SET) {
-    case PG_QUERY__NODE__NODE_COLUMN_REF: name = last_string(n->column_ref->fields, n->column_ref->n_fields); break;
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        name = last_string(n->column_ref->fields, n->column_ref->n_fields);
+        break;
     case PG_QUERY__NODE__NODE_A_INDIRECTION:
         name = last_string(n->a_indirection->indirection, n->a_indirection->n_indirection);
         return name ? name : name_of(n->a_indirection->arg, strength, depth + 1);
-    case PG_QUERY__NODE__NODE_FUNC_CALL: name = last_string(n->func_call->funcname, n->func_call->n_funcname); break;
-    case PG_QUERY__NODE__NODE_A_EXPR: name = n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif" : NULL; break;
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+        name = last_string(n->func_call->funcname, n->func_call->n_funcname);
+        break;
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        name = n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif" : NULL;
+        break;
     case PG_QUERY__NODE__NODE_TYPE_CAST:
         name = name_of(n->type_cast->arg, strength, depth + 1);
         if (*strength <= 1) {
@@ -221,9 +275,14 @@ static const char *name_of(const PgQuery__Node *n, int *strength, unsigned depth
             return last_string(n->type_cast->type_name->names, n->type_cast->type_name->n_names);
         }
         return name;
-    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return name_of(n->collate_clause->arg, strength, depth + 1);
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: name = "grouping"; break;
-    case PG_QUERY__NODE__NODE_SUB_LINK: name = sub_link_name(n->sub_link, depth); break;
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+        return name_of(n->collate_clause->arg, strength, depth + 1);
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC:
+        name = "grouping";
+        break;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        name = sub_link_name(n->sub_link, depth);
+        break;
     case PG_QUERY__NODE__NODE_CASE_EXPR:
         name = name_of(n->case_expr->defresult, strength, depth + 1);
         if (*strength <= 1) {
@@ -231,14 +290,23 @@ static const char *name_of(const PgQuery__Node *n, int *strength, unsigned depth
             return "case";
         }
         return name;
-    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: name = "array"; break;
-    case PG_QUERY__NODE__NODE_ROW_EXPR: name = "row"; break;
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: name = "coalesce"; break;
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        name = "array";
+        break;
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        name = "row";
+        break;
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        name = "coalesce";
+        break;
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
         name = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest" : "least";
         break;
-    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: name = value_function_name(n->sqlvalue_function); break;
-    default: break;
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        name = value_function_name(n->sqlvalue_function);
+        break;
+    default:
+        break;
     }
     *strength = name ? 2 : 0;
     return name;

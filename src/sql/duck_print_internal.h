@@ -1,6 +1,7 @@
-/* Shared by the duck_print*.c files. The printer walks the tree once, recursively and with a depth limit, and appends text to
- * `out`; every function returns at the first error. Identifiers are always quoted, strings always escaped, operators always in
- * parentheses, so that no name or value can change how the text is read. */
+/* Shared by the duck_print*.c files. The printer walks the tree once, recursively and with a depth
+ * limit, and appends text to `out`; every function returns at the first error. Identifiers are
+ * always quoted, strings always escaped, operators always in parentheses, so that no name or value
+ * can change how the text is read. */
 #ifndef KL_SQL_DUCK_PRINT_INTERNAL_H
 #define KL_SQL_DUCK_PRINT_INTERNAL_H
 
@@ -8,10 +9,13 @@
 #include "sql/duck_print.h"
 
 #define KL_DP_MAX_DEPTH 512
-#define KL_DP_MAX_SUBQUERIES 12 /* inside each other, in expressions: DuckDB's planning time grows exponentially with them */
+#define KL_DP_MAX_SUBQUERIES                                                                       \
+    12 /* inside each other, in expressions: DuckDB's planning time grows exponentially with them  \
+        */
 #define KL_DP_MAX_TEXT ((size_t)4 << 20)
 
-/* A common table expression in scope: printed under a name of our own, because DuckDB compares names without case. */
+/* A common table expression in scope: printed under a name of our own, because DuckDB compares
+ * names without case. */
 struct kl_dp_cte {
     struct kl_dp_cte *next;
     const char *name;
@@ -19,7 +23,8 @@ struct kl_dp_cte {
     size_t keyword_at; /* where in the text MATERIALIZED goes when it turns out to be read twice */
     bool self;         /* recursive: reads itself */
 };
-/* A relation of the FROM clause in scope; table NULL: not a table, its columns have types unknown here. */
+/* A relation of the FROM clause in scope; table NULL: not a table, its columns have types unknown
+ * here. */
 struct kl_dp_rel {
     struct kl_dp_rel *next;
     const char *alias;
@@ -41,14 +46,18 @@ struct kl_dp {
     struct kl_buf *out;
     unsigned depth, subqueries;
     struct kl_dp_cte *ctes; /* innermost first */
-    unsigned n_ctes; /* so far: numbers are never used again */
+    unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
     struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
     size_t n_scans;
 };
 
-static inline void kl_dp__puts(struct kl_dp *p, const char *s) { kl_buf_puts(p->out, s); }
-static inline int kl_dp__pos(int32_t location) { return location >= 0 ? location + 1 : 0; }
+static inline void kl_dp__puts(struct kl_dp *p, const char *s) {
+    kl_buf_puts(p->out, s);
+}
+static inline int kl_dp__pos(int32_t location) {
+    return location >= 0 ? location + 1 : 0;
+}
 /* A refusal: KL_E_UNSUPPORTED "<what> is not supported". */
 enum kl_rc kl_dp__refuse(struct kl_dp *p, int32_t location, const char *what);
 enum kl_rc kl_dp__nomem(struct kl_dp *p);

@@ -1,5 +1,5 @@
-/* Tables in memory and a sink that writes down what it gets: for tests of queries. Rows of a result are text, columns separated
- * by '|', rows by '\n', NULL as "NULL". */
+/* Tables in memory and a sink that writes down what it gets: for tests of queries. Rows of a result
+ * are text, columns separated by '|', rows by '\n', NULL as "NULL". */
 #ifndef TESTS_DUCK_FIXTURE_H
 #define TESTS_DUCK_FIXTURE_H
 
@@ -54,8 +54,8 @@ static inline struct kl_source *mem_open(struct mem_table *t, const unsigned *ne
     return &s->base;
 }
 /* ctx of a query: an array of mem_table pointers, one a scan */
-static inline enum kl_rc mem_open_scan(void *ctx, size_t scan, const unsigned *needed, size_t n, struct kl_source **ret,
-    struct kl_err *err) {
+static inline enum kl_rc mem_open_scan(void *ctx, size_t scan, const unsigned *needed, size_t n,
+    struct kl_source **ret, struct kl_err *err) {
     *ret = mem_open(((struct mem_table **)ctx)[scan], needed, n);
     return KL_OK;
 }
@@ -68,7 +68,8 @@ struct text_sink {
     bool ended;
     bool quiet; /* only counts */
 };
-static inline enum kl_rc text_begin(struct kl_sink *base, const struct kl_sink_col *cols, size_t n, struct kl_err *err) {
+static inline enum kl_rc text_begin(
+    struct kl_sink *base, const struct kl_sink_col *cols, size_t n, struct kl_err *err) {
     struct text_sink *s = (struct text_sink *)base;
     s->n_cols = n;
     for (size_t i = 0; i < n; i++) {
@@ -79,7 +80,8 @@ static inline enum kl_rc text_begin(struct kl_sink *base, const struct kl_sink_c
     }
     return KL_OK;
 }
-static inline enum kl_rc text_row(struct kl_sink *base, const struct kl_val *vals, struct kl_err *err) {
+static inline enum kl_rc text_row(
+    struct kl_sink *base, const struct kl_val *vals, struct kl_err *err) {
     struct text_sink *s = (struct text_sink *)base;
     s->n_rows++;
     if (s->stop_at && s->n_rows > s->stop_at) {
