@@ -107,7 +107,7 @@ static enum kl_rc read_escape(struct reader *r, char **out) {
     if (c != 'u') {
         return bad(r, "invalid escape");
     }
-    uint32_t code;
+    uint32_t code = 0;
     KL_TRY(read_unicode(r, &code));
     *out = put_utf8(*out, code);
     return KL_OK;
