@@ -36,7 +36,7 @@ function table(    c) {
     printf "\n%s (%s), %s, %d cores, Linux %s, data on %s\n", version, commit, cpu, cores, kernel, fs
     print "Durability: KalamDB storage.durability = sync; PostgreSQL fsync = on, synchronous_commit = on; Redis appendfsync always."
     print "The load generator runs on the same machine and shares its cores. KalamDB is spoken to over TCP, PostgreSQL and Redis over"
-    printf "Unix sockets. Medians of %d round(s).\n", rounds
+    printf "Unix sockets. Medians of %d round(s); before them other work kept the machine %d %% busy.\n", rounds, busy
     for (c = 64; c >= 1; c -= 63) {
         if (!has("insert" c ".kalamdb")) continue
         printf "\nINSERT of one row of 120 bytes, %d client%s\n", c, c > 1 ? "s, a user each" : ""
@@ -92,11 +92,11 @@ function write_json(    i, k, c, key) {
     printf "{\n  \"when\": \"%s\",\n  \"version\": \"%s\",\n  \"commit\": \"%s\",\n", when, escape(version), commit > json
     printf "  \"machine\": {\"cpu\": \"%s\", \"cores\": %d, \"kernel\": \"%s\", \"filesystem\": \"%s\"},\n", escape(cpu), cores, kernel, fs > json
     printf "  \"peers\": {\"postgresql\": \"%s\", \"redis\": \"%s\"},\n", escape(postgresql), redis > json
-    printf "  \"durability\": \"sync\",\n  \"client_shares_machine\": true,\n  \"rounds\": %d,\n  \"measurements\": {", rounds > json
+    printf "  \"durability\": \"sync\",\n  \"client_shares_machine\": true,\n  \"busy_percent_before\": %d,\n  \"rounds\": %d,\n  \"measurements\": {", busy, rounds > json
     for (i = 1; i <= measurements; i++) {
-        printf "%s\n    \"%s\": {", i > 1 ? "," : "", order[i] > json
+        printf("%s\n    \"%s\": {", (i > 1 ? "," : ""), order[i]) > json
         c = split(names[order[i]], key, " ")
-        for (k = 1; k <= c; k++) printf "%s\"%s\": %.3f", k > 1 ? ", " : "", key[k], median(order[i], key[k]) > json
+        for (k = 1; k <= c; k++) printf("%s\"%s\": %.3f", (k > 1 ? ", " : ""), key[k], median(order[i], key[k])) > json
         printf "}" > json
     }
     printf "\n  },\n  \"targets\": [%s\n  ]\n}\n", targets > json

@@ -50,6 +50,16 @@ if [ "$limit" != unlimited ] && [ "$connections" -gt $((limit - 256)) ]; then
     connections=$((limit - 256))
 fi
 
+# Others at work on this machine spoil every figure: say how much.
+busy_ticks() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8, $2 + $3 + $4 + $5 + $6 + $7 + $8 }' /proc/stat; }
+read -r busy_before all_before < <(busy_ticks)
+sleep 1
+read -r busy_after all_after < <(busy_ticks)
+busy=$((100 * (busy_after - busy_before) / (all_after - all_before > 0 ? all_after - all_before : 1)))
+if [ $busy -gt 10 ]; then
+    echo "warning: the machine is $busy % busy with other work; figures will be worse than they could be" >&2
+fi
+
 mkdir -p "$root/build/bench"
 work=$(mktemp -d "$root/build/bench/run.XXXXXX")
 samples=$work/samples
@@ -142,7 +152,7 @@ run() {
     shift
     line=$("$@")
     record "$name" "$line"
-    printf '  %-22s %s\n' "$name" "$line" | cut -c1-150 >&2
+    printf '  %-22s %s\n' "$name" "$line" >&2
     sleep 0.3
 }
 
@@ -260,7 +270,7 @@ if want live; then
 fi
 
 missed=0
-awk -v json="$root/build/bench/results.json" -v rounds="$rounds" -v cores="$cores" -v rows="$rows" -v users="$users" \
+awk -v json="$root/build/bench/results.json" -v rounds="$rounds" -v cores="$cores" -v rows="$rows" -v busy="$busy" -v users="$users" \
     -v cpu="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" -v kernel="$(uname -r)" -v when="$(date -u +%FT%TZ)" \
     -v fs="$(stat -f -c %T "$work")" -v version="$("$server" --version)" \
     -v commit="$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)" \

@@ -8,7 +8,7 @@
 char *kl_bench_ws_upgrade(const char *token, size_t *ret_len) {
     char *request;
     int len = asprintf(&request,
-        "GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "GET /v1/ws?compress=false HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Authorization: Bearer %s\r\n\r\n",
         token);

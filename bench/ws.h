@@ -5,7 +5,7 @@
 
 #include "http.h"
 
-/* The upgrade request for /v1/ws with a bearer token; the caller frees. */
+/* The upgrade request for /v1/ws with a bearer token, without compression; the caller frees. */
 char *kl_bench_ws_upgrade(const char *token, size_t *ret_len);
 /* Whether `in` holds the whole 101 response; its length in *ret_len. Any other status is fatal. */
 bool kl_bench_ws_upgraded(const char *in, size_t len, size_t *ret_len);
