@@ -77,3 +77,37 @@ enum kl_rc kl_sql__check_deleted(struct kl_binder *b, const PgQuery__Node *where
     }
     return kl_fail(err, KL_E_UNSUPPORTED, "deleted rows cannot be read in this version: the only condition on _deleted is _deleted = false");
 }
+
+static enum kl_rc check_from(struct kl_binder *b, const PgQuery__Node *n, struct kl_err *err) {
+    if (!n) {
+        return KL_OK;
+    }
+    if (n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        KL_TRY(check_from(b, n->join_expr->larg, err));
+        KL_TRY(check_from(b, n->join_expr->rarg, err));
+        return kl_sql__check_deleted(b, n->join_expr->quals, err);
+    }
+    if (n->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
+        n = n->range_subselect->subquery;
+    }
+    return n && n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? kl_sql__check_deleted_select(b, n->select_stmt, err) : KL_OK;
+}
+
+enum kl_rc kl_sql__check_deleted_select(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err) {
+    if (!s) {
+        return KL_OK;
+    }
+    KL_TRY(kl_sql__check_deleted(b, s->where_clause, err));
+    KL_TRY(kl_sql__check_deleted_select(b, s->larg, err));
+    KL_TRY(kl_sql__check_deleted_select(b, s->rarg, err));
+    for (size_t i = 0; i < s->n_from_clause; i++) {
+        KL_TRY(check_from(b, s->from_clause[i], err));
+    }
+    for (size_t i = 0; s->with_clause && i < s->with_clause->n_ctes; i++) {
+        const PgQuery__Node *cte = s->with_clause->ctes[i];
+        if (cte->node_case == PG_QUERY__NODE__NODE_COMMON_TABLE_EXPR) {
+            KL_TRY(check_from(b, cte->common_table_expr->ctequery, err));
+        }
+    }
+    return KL_OK;
+}

@@ -100,10 +100,10 @@ enum kl_rc kl_sql__bind_column(struct kl_binder *b, const PgQuery__ColumnRef *re
         return kl_fail_at(err, KL_E_INVALID_SQL, at, "column \"%.*s\" cannot be used in %s", KL_FMT(parts[n - 1]), b->no_columns);
     }
     if (!b->table) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "column \"%.*s\" does not exist", KL_FMT(parts[n - 1]));
+        return kl_fail_at(err, KL_E_EXEC, at, "column \"%.*s\" does not exist", KL_FMT(parts[n - 1]));
     }
     if (n > 1 && !names_relation(b, parts, n - 1)) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "missing FROM-clause entry for table \"%.*s\"", KL_FMT(parts[n - 2]));
+        return kl_fail_at(err, KL_E_EXEC, at, "missing FROM-clause entry for table \"%.*s\"", KL_FMT(parts[n - 2]));
     }
     int col = kl_sql__column(b->table, parts[n - 1]);
     if (col == KL_COL_NONE) {
@@ -117,7 +117,7 @@ static enum kl_rc bind_column_ref(struct kl_binder *b, const PgQuery__ColumnRef 
     int col;
     KL_TRY(kl_sql__bind_column(b, ref, &col, err));
     if (b->collect_aggs) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location),
+        return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location),
             "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function", kl_sql__sink_col(b->table, col).name.ptr);
     }
     return kl_sql__bind_slot(b, col, ret, err);

@@ -64,6 +64,8 @@ struct kl_slice kl_sql__output_name(const PgQuery__Node *val);
 /* ---- bind_deleted.c ---- */
 /* A WHERE that mentions _deleted in any way but `_deleted = false`: KL_E_UNSUPPORTED. */
 enum kl_rc kl_sql__check_deleted(struct kl_binder *b, const PgQuery__Node *where, struct kl_err *err);
+/* The same for a SELECT and what is inside its FROM, WITH and set operations. */
+enum kl_rc kl_sql__check_deleted_select(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err);
 
 /* ---- the statements ---- */
 enum kl_rc kl_sql__bind_select(struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_err *err); /* native: KL_E_UNSUPPORTED when it cannot be */

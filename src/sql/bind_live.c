@@ -302,6 +302,12 @@ enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query,
     if (rc == KL_OK) {
         rc = read_options(&p, text.options, live);
     }
+    if (rc == KL_E_EXEC || rc == KL_E_TYPE) { /* the same fault in a query is one of the request here */
+        rc = KL_E_INVALID_SQL;
+        if (err) {
+            err->rc = rc;
+        }
+    }
     if (rc != KL_OK) {
         kl_plan_unref(p.plan);
         return rc;

@@ -11,15 +11,41 @@ static struct kl_slice lower(struct kl_slice s, char *buf, size_t cap) {
     return kl_slice(buf, n);
 }
 
-enum kl_rc kl_sql__find_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name, struct kl_table **ret, struct kl_err *err) {
+/* PostgreSQL's parser cuts identifiers after 63 bytes; a name here has up to 64. */
+#define CUT_AT 63
+static bool same_cut(const char *stored, struct kl_slice written) {
+    size_t n = strlen(stored);
+    return (n == written.len || (written.len == CUT_AT && n == CUT_AT + 1)) && memcmp(stored, written.ptr, written.len) == 0;
+}
+
+static struct kl_table *find_cut(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name) {
+    for (size_t i = 0; i < kl_cat_n_tables(cat); i++) {
+        struct kl_table *t = kl_cat_table_at(cat, i);
+        if (same_cut(t->ns, ns) && same_cut(t->name, name)) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static struct kl_table *lookup(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name) {
     char ns_buf[160], name_buf[160];
+    if (ns.len > 128 || name.len > 128) {
+        return NULL;
+    }
+    ns = lower(ns, ns_buf, sizeof(ns_buf));
+    name = lower(name, name_buf, sizeof(name_buf));
+    struct kl_table *t = kl_cat_table(cat, ns, name);
+    return t || (ns.len != CUT_AT && name.len != CUT_AT) ? t : find_cut(cat, ns, name);
+}
+
+enum kl_rc kl_sql__find_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name, struct kl_table **ret, struct kl_err *err) {
     struct kl_slice ns = name->ns.len > 0 ? name->ns : ctx->session->ns;
     if (name->catalog.len > 0 && !kl_slice_ieq(name->catalog, KL_S("kalam"))) {
         return kl_fail_at(err, KL_E_INVALID_SQL, name->position, "cross-database references are not implemented: \"%.*s.%.*s.%.*s\"",
             KL_FMT(name->catalog), KL_FMT(ns), KL_FMT(name->name));
     }
-    struct kl_table *t = ns.len > 128 || name->name.len > 128
-        ? NULL : kl_cat_table(ctx->cat, lower(ns, ns_buf, sizeof(ns_buf)), lower(name->name, name_buf, sizeof(name_buf)));
+    struct kl_table *t = lookup(ctx->cat, ns, name->name);
     if (!t) {
         return kl_fail_at(err, KL_E_NOT_FOUND, name->position, "Table not found: %.*s.%.*s", KL_FMT(ns), KL_FMT(name->name));
     }
@@ -40,6 +66,9 @@ int kl_sql__column(const struct kl_table *t, struct kl_slice name) {
     }
     struct kl_slice folded = lower(name, buf, sizeof(buf));
     int col = kl_table_col(t, folded);
+    for (size_t i = 0; col < 0 && folded.len == CUT_AT && i < t->n_cols; i++) {
+        col = same_cut(t->cols[i].name, folded) ? (int)i : -1;
+    }
     if (col >= 0) {
         return col;
     }
@@ -96,14 +125,14 @@ enum kl_rc kl_sql__no_column(const struct kl_table *t, struct kl_slice qualifier
         }
     }
     if (qualifier.len > 0) {
-        kl_fail_at(err, KL_E_INVALID_SQL, position, "column %.*s.%.*s does not exist", KL_FMT(qualifier), KL_FMT(name));
+        kl_fail_at(err, KL_E_EXEC, position, "column %.*s.%.*s does not exist", KL_FMT(qualifier), KL_FMT(name));
     } else {
-        kl_fail_at(err, KL_E_INVALID_SQL, position, "column \"%.*s\" does not exist", KL_FMT(name));
+        kl_fail_at(err, KL_E_EXEC, position, "column \"%.*s\" does not exist", KL_FMT(name));
     }
     if (near && err) {
         kl_err_hint(err, "Perhaps you meant to reference the column \"%s.%s\".", t->name, near);
     }
-    return KL_E_INVALID_SQL;
+    return KL_E_EXEC;
 }
 
 /* ---- result columns ---- */

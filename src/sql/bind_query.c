@@ -111,11 +111,11 @@ static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_quer
     if (s->n_locking_clause > 0) {
         return kl_sql__unavailable(err, "SELECT FOR UPDATE");
     }
+    kl_sql__binder_init(&b, ctx, in, plan);
+    KL_TRY(kl_sql__check_deleted_select(&b, s, err));
     if (ctx->executor == KL_EXECUTOR_DUCKDB && !in->internal) {
         return bind_duck(ctx, in, s, plan, err);
     }
-    kl_sql__binder_init(&b, ctx, in, plan);
-    KL_TRY(kl_sql__check_deleted(&b, s->where_clause, err));
     enum kl_rc rc = kl_sql__bind_select(&b, s, err);
     if (rc != KL_E_UNSUPPORTED || ctx->executor == KL_EXECUTOR_NATIVE || in->internal) {
         return rc;

@@ -86,7 +86,7 @@ static enum kl_rc add_star(struct kl_binder *b, struct outputs *o, const PgQuery
         KL_TRY(kl_sql__bind_column(b, &as_column, &col, err));
     }
     if (b->collect_aggs) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location),
+        return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location),
             "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function", b->table->cols[0].name);
     }
     for (size_t i = 0; i < star_width(b->table); i++) {
@@ -137,10 +137,10 @@ static enum kl_rc by_position(struct kl_binder *b, const PgQuery__AConst *c, con
     struct kl_err *err) {
     int at = kl_sql__at(b, c->location);
     if (c->isnull || c->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "non-integer constant in ORDER BY");
+        return kl_fail_at(err, KL_E_EXEC, at, "non-integer constant in ORDER BY");
     }
     if (c->ival->ival < 1 || (size_t)c->ival->ival > o->n) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "ORDER BY position %d is not in select list", c->ival->ival);
+        return kl_fail_at(err, KL_E_EXEC, at, "ORDER BY position %d is not in select list", c->ival->ival);
     }
     *ret = o->exprs[c->ival->ival - 1];
     return KL_OK;
@@ -160,7 +160,7 @@ static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref, co
             continue;
         }
         if (*ret && (o->from[i] == KL_COL_NONE || o->from[i] != first)) { /* the same plain column twice is one thing */
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location), "ORDER BY \"%.*s\" is ambiguous", KL_FMT(name));
+            return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location), "ORDER BY \"%.*s\" is ambiguous", KL_FMT(name));
         }
         first = o->from[i];
         *ret = o->exprs[i];

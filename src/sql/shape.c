@@ -439,7 +439,8 @@ static enum outcome between_rows(struct shaper *s) {
         s->rows = ROWS_OPEN;
         return DONE; /* left out: the key holds one row */
     }
-    if (s->rows != ROWS_AFTER && s->tok.punct == '(') {
+    bool first = s->rows == ROWS_WAIT;
+    if (s->rows != ROWS_AFTER && s->tok.punct == '(' && !(first && s->n_vals > 0)) {
         s->rows = ROWS_IN;
         s->row_start = s->len;
         s->row_vals = s->n_vals;
@@ -448,7 +449,7 @@ static enum outcome between_rows(struct shaper *s) {
         s->levels[0] = 0;
         return open_bracket(s);
     }
-    s->no_collapse = true; /* something follows the list, or it is none */
+    s->no_collapse = true; /* values stand before or behind the list, or it is none */
     return AGAIN;
 }
 

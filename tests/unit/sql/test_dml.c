@@ -51,7 +51,7 @@ static void update_and_delete(void **state) {
     FAILS("UPDATE chat.messages SET content = 'x'", KL_E_INVALID_SQL, "UPDATE requires a WHERE clause");
     FAILS("DELETE FROM chat.messages", KL_E_INVALID_SQL, "DELETE requires a WHERE clause");
     FAILS("UPDATE chat.messages SET _seq = 1 WHERE id = 2", KL_E_INVALID_SQL, "_seq");
-    FAILS_AT("UPDATE chat.messages SET contents = 1 WHERE id = 2", KL_E_INVALID_SQL, "column \"contents\" does not exist", 26);
+    FAILS_AT("UPDATE chat.messages SET contents = 1 WHERE id = 2", KL_E_EXEC, "column \"contents\" does not exist", 26);
     assert_non_null(strstr(db.err.hint, "messages.content"));
     FAILS("DELETE FROM chat.messages WHERE _deleted = true", KL_E_UNSUPPORTED, "_deleted");
     FAILS("SELECT * FROM chat.messages WHERE _deleted = true OR id = 1", KL_E_UNSUPPORTED, "_deleted");

@@ -53,7 +53,7 @@ static void schema_changes(void **state) {
     assert_int_equal(kl_plan_cache_size(db.cache), 2); /* emptied by the first statement that sees the new version */
     assert_int_not_equal(ID("SELECT * FROM app.t WHERE id = 1"), id);
     assert_int_equal(kl_plan_cache_size(db.cache), 1);
-    FAILS("SELECT n FROM app.t WHERE id = 1", KL_E_INVALID_SQL, "column \"n\" does not exist");
+    FAILS("SELECT n FROM app.t WHERE id = 1", KL_E_EXEC, "column \"n\" does not exist");
 }
 
 static void fallbacks(void **state) {

@@ -116,6 +116,8 @@ static void rows(void **state) {
     assert_int_equal(shape.vals[0].type, KL_T_BIGINT);
     gives("INSERT INTO t VALUES (1, (2), 'a' || 'b', ARRAY[1, 2])", "insert into t values(<o>,(<i>),<s>||<s>,array[<i>,<i>])", "1|2|a|b|1|2");
     gives("INSERT INTO t SELECT a FROM b WHERE c = 1", "insert into t select a from b where c=<i>", "1");
+    gives("INSERT (5) VALUES (1), (2)", "insert(<i>)values(<i>),(<i>)", "5|1|2"); /* no SQL, but no collapse either */
+    assert_int_equal(shape.n_rows, 0);
     unusable("INSERT INTO t VALUES (1), ");
     unusable("INSERT INTO t VALUES");
 }
