@@ -1,7 +1,8 @@
 /* The endpoints under /v1/api/auth: login, refresh, logout, me, setup, status.
  *
- * What touches state (passwords, revocations, users) goes through kl_engine_auth and comes back on
- * this loop; the request is held meanwhile. Bodies are strict JSON objects without unknown fields. */
+ * What touches state (passwords, revocations, users) goes through kl_engine_auth and comes back
+ * on this loop; the request is held meanwhile. Bodies are strict JSON objects without unknown
+ * fields. */
 #include "net/internal.h"
 
 #include <jansson.h>
@@ -15,8 +16,10 @@ static int status_of(const struct kl_auth_op *op) {
     static const struct {
         const char *code;
         int status;
-    } table[] = {{"unauthorized", 401}, {"account_locked", 401}, {"forbidden", 403}, {"setup_required", 428}, {"rate_limited", 429},
-        {"already_configured", 409}, {"weak_password", 400}, {"invalid_user", 400}, {"user_exists", 409}, {"invalid_input", 400}};
+    } table[] = {{"unauthorized", 401}, {"account_locked", 401}, {"forbidden", 403},
+        {"setup_required", 428}, {"rate_limited", 429}, {"already_configured", 409},
+        {"weak_password", 400}, {"invalid_user", 400}, {"user_exists", 409},
+        {"invalid_input", 400}};
     for (size_t i = 0; op->code && i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(op->code, table[i].code) == 0) {
             return table[i].status;
@@ -45,23 +48,26 @@ struct field {
 
 static struct field *find_field(struct field *fields, size_t n, const char *key) {
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(fields[i].name, key) == 0 || (fields[i].alias && strcmp(fields[i].alias, key) == 0)) {
+        if (strcmp(fields[i].name, key) == 0 ||
+            (fields[i].alias && strcmp(fields[i].alias, key) == 0)) {
             return &fields[i];
         }
     }
     return NULL;
 }
 
-static enum kl_rc take_field(
-    struct kl_net__request *r, struct field *f, const char *key, json_t *value, struct kl_err *err) {
+static enum kl_rc take_field(struct kl_net__request *r, struct field *f, const char *key,
+    json_t *value, struct kl_err *err) {
     if (!f) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: unknown field \"%.64s\"", key);
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Invalid JSON payload: unknown field \"%.64s\"", key);
     }
     if (json_is_null(value) && !f->required) {
         return KL_OK;
     }
     if (!json_is_string(value) || f->ret->ptr) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: \"%s\" must be one string", f->name);
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Invalid JSON payload: \"%s\" must be one string", f->name);
     }
     struct kl_slice text = kl_slice(json_string_value(value), json_string_length(value));
     if (text.len > f->max) {
@@ -83,24 +89,30 @@ static enum kl_rc take_fields(
     }
     for (size_t i = 0; i < n; i++) {
         if (fields[i].required && !fields[i].ret->ptr) {
-            return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: missing field \"%s\"", fields[i].name);
+            return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: missing field \"%s\"",
+                fields[i].name);
         }
     }
     return KL_OK;
 }
 
-static enum kl_rc read_fields(struct kl_net__request *r, struct field *fields, size_t n, struct kl_err *err) {
+static enum kl_rc read_fields(
+    struct kl_net__request *r, struct field *fields, size_t n, struct kl_err *err) {
     h2o_iovec_t body = r->req->entity;
     json_error_t problem;
     if (!kl_media_type_is(kl_net__header(r, "content-type"), "application/json")) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: Content-Type must be application/json");
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Invalid JSON payload: Content-Type must be application/json");
     }
     if (body.len > BODY_MAX) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: longer than %d bytes", BODY_MAX);
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Invalid JSON payload: longer than %d bytes", BODY_MAX);
     }
-    json_t *root = json_loadb(body.base ? body.base : "", body.len, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root =
+        json_loadb(body.base ? body.base : "", body.len, JSON_REJECT_DUPLICATES, &problem);
     if (!root) { /* jansson's text may quote the body, which holds a password */
-        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: syntax error at byte %d", problem.position);
+        return kl_fail(err, KL_E_INVALID_INPUT, "Invalid JSON payload: syntax error at byte %d",
+            problem.position);
     }
     enum kl_rc rc = take_fields(r, root, fields, n, err);
     json_decref(root);
@@ -129,8 +141,10 @@ static void put_admin(struct kl_buf *b, const struct kl_user *u) {
     kl_buf_printf(b, ",\"admin_ui_access\":%s", kl_role_is_admin(u->role) ? "true" : "false");
 }
 
-/* Secure wherever the browser came by https; over plain http a Secure cookie would be thrown away. */
-static void set_cookie(struct kl_net__request *r, const char *name, struct kl_slice value, int64_t expires_us) {
+/* Secure wherever the browser came by https; over plain http a Secure cookie would be thrown
+ * away. */
+static void set_cookie(
+    struct kl_net__request *r, const char *name, struct kl_slice value, int64_t expires_us) {
     struct kl_buf b = {0};
     kl_buf_printf(&b, "%s=", name);
     kl_buf_slice(&b, value);
@@ -220,7 +234,8 @@ static bool admit(struct kl_net__request *r) {
         return true;
     }
     kl_net__add_header(r, "retry-after", KL_S("1"));
-    kl_net__respond_error(r, 429, "rate_limited", "Too many authentication attempts. Please slow down.");
+    kl_net__respond_error(
+        r, 429, "rate_limited", "Too many authentication attempts. Please slow down.");
     return false;
 }
 
@@ -228,7 +243,8 @@ static bool admit(struct kl_net__request *r) {
 
 void kl_net__auth_login(struct kl_net__request *r) {
     struct kl_slice user = KL_SLICE_NONE, password = KL_SLICE_NONE;
-    struct field fields[] = {{"user", "username", &user, USER_MAX, true}, {"password", NULL, &password, PASSWORD_MAX, true}};
+    struct field fields[] = {{"user", "username", &user, USER_MAX, true},
+        {"password", NULL, &password, PASSWORD_MAX, true}};
     struct kl_err err = {0};
     if (!admit(r)) {
         return;
@@ -291,8 +307,9 @@ void kl_net__auth_me(struct kl_net__request *r) {
     if (!token.len) {
         token = cookie(r, "kalamdb_auth");
     }
-    enum kl_rc rc = token.len ? kl_net__check_token(r->loop, token, r->local, &r->arena, &who, &err)
-                              : kl_fail(&err, KL_E_MISSING_AUTHORIZATION, "Authentication required");
+    enum kl_rc rc = token.len
+                        ? kl_net__check_token(r->loop, token, r->local, &r->arena, &who, &err)
+                        : kl_fail(&err, KL_E_MISSING_AUTHORIZATION, "Authentication required");
     if (rc == KL_OK) {
         rc = kl_user_get(r->loop->net->o.store, who.user, &r->arena, &user, &err);
     }
@@ -308,15 +325,19 @@ void kl_net__auth_me(struct kl_net__request *r) {
 }
 
 void kl_net__auth_setup(struct kl_net__request *r) {
-    struct kl_slice user = KL_SLICE_NONE, password = KL_SLICE_NONE, root = KL_SLICE_NONE, email = KL_SLICE_NONE;
-    struct field fields[] = {{"user", "username", &user, USER_MAX, true}, {"password", NULL, &password, PASSWORD_MAX, true},
-        {"root_password", NULL, &root, PASSWORD_MAX, true}, {"email", NULL, &email, PASSWORD_MAX, false}};
+    struct kl_slice user = KL_SLICE_NONE, password = KL_SLICE_NONE, root = KL_SLICE_NONE,
+                    email = KL_SLICE_NONE;
+    struct field fields[] = {{"user", "username", &user, USER_MAX, true},
+        {"password", NULL, &password, PASSWORD_MAX, true},
+        {"root_password", NULL, &root, PASSWORD_MAX, true},
+        {"email", NULL, &email, PASSWORD_MAX, false}};
     struct kl_err err = {0};
     if (!admit(r)) {
         return;
     }
     if (!r->local && !r->loop->net->o.allow_remote_setup) {
-        kl_net__respond_error(r, 403, "forbidden", "Setup is only possible from the server's own machine");
+        kl_net__respond_error(
+            r, 403, "forbidden", "Setup is only possible from the server's own machine");
         return;
     }
     enum kl_rc rc = read_fields(r, fields, 4, &err);
@@ -324,14 +345,18 @@ void kl_net__auth_setup(struct kl_net__request *r) {
         kl_net__respond_failure(r, rc, &err);
         return;
     }
-    r->auth = (struct kl_auth_op){
-        .kind = KL_AUTH_SETUP, .user = user, .password = password, .root_password = root, .email = email};
+    r->auth = (struct kl_auth_op){.kind = KL_AUTH_SETUP,
+        .user = user,
+        .password = password,
+        .root_password = root,
+        .email = email};
     submit(r);
 }
 
 void kl_net__auth_status(struct kl_net__request *r) {
     bool needed = kl_engine_needs_setup(r->loop->net->o.engine);
     kl_buf_printf(&r->out, "{\"needs_setup\":%s,\"message\":\"%s\"}", needed ? "true" : "false",
-        needed ? "Server requires initial setup. Root password is not configured." : "Server is set up.");
+        needed ? "Server requires initial setup. Root password is not configured."
+               : "Server is set up.");
     kl_net__respond_json(r, 200);
 }

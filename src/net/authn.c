@@ -2,8 +2,8 @@
  *
  * A token that was checked is remembered per loop until users or revocations change (the tokens'
  * generation) or it expires, so that a request costs a hash and a comparison. Basic credentials
- * cost a password hash and are checked in the pool; a success is remembered for five minutes under a
- * keyed digest. Both need loopback: neither may cross a network in clear. */
+ * cost a password hash and are checked in the pool; a success is remembered for five minutes
+ * under a keyed digest. Both need loopback: neither may cross a network in clear. */
 #include "net/internal.h"
 
 #include <openssl/crypto.h>
@@ -36,8 +36,8 @@ static enum kl_rc verify_token(struct kl_net__loop *l, struct kl_slice token, ui
     struct kl_arena *arena, struct kl_net__identity *ret, struct kl_err *err) {
     struct kl_token_claims claims;
     struct kl_user user;
-    KL_TRY(kl_auth_token(l->net->o.tokens, l->net->o.store, token, KL_TOKEN_ACCESS, arena, &claims,
-        &user, err));
+    KL_TRY(kl_auth_token(
+        l->net->o.tokens, l->net->o.store, token, KL_TOKEN_ACCESS, arena, &claims, &user, err));
     *ret = (struct kl_net__identity){
         .user = user.id, .role = user.role, .expires_s = claims.expires_s};
     kl_session_cache_put(l->sessions, token,
@@ -59,7 +59,8 @@ enum kl_rc kl_net__check_token(struct kl_net__loop *l, struct kl_slice token, bo
             .user = KL_S("root"), .role = KL_ROLE_SYSTEM, .expires_s = INT64_MAX};
         return KL_OK;
     }
-    uint64_t generation = kl_tokens_generation(l->net->o.tokens); /* before what it covers is read */
+    uint64_t generation =
+        kl_tokens_generation(l->net->o.tokens); /* before what it covers is read */
     if (kl_session_cache_get(l->sessions, token, generation, now_s(), &cached)) {
         return from_cached(&cached, arena, ret, err);
     }
@@ -116,9 +117,9 @@ static void on_login(struct kl_auth_op *op) {
         kl_net__respond_failure(r, op->rc, &op->err);
         return;
     }
-    accept_session(r, &(struct kl_net__identity){.user = op->record.id,
-                          .role = op->record.role,
-                          .expires_s = now_s() + BASIC_CACHE_S});
+    accept_session(r,
+        &(struct kl_net__identity){
+            .user = op->record.id, .role = op->record.role, .expires_s = now_s() + BASIC_CACHE_S});
 }
 
 /* user:password from the arena; false when it is none. */

@@ -96,8 +96,14 @@ static enum kl_rc read_unicode(struct reader *r, uint32_t *ret) {
 
 /* At the byte after a backslash; appends what the escape stands for. */
 static enum kl_rc read_escape(struct reader *r, char **out) {
-    static const char plain[128] = {['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
-        ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+    static const char plain[128] = {['"'] = '"',
+        ['\\'] = '\\',
+        ['/'] = '/',
+        ['b'] = '\b',
+        ['f'] = '\f',
+        ['n'] = '\n',
+        ['r'] = '\r',
+        ['t'] = '\t'};
     unsigned char c = (unsigned char)*r->p;
     if (c < 128 && plain[c]) {
         *(*out)++ = plain[c];
@@ -380,7 +386,7 @@ static enum kl_rc read_field(struct reader *r, struct kl_sql_body *ret, unsigned
         return bad(r, "expected ':'");
     }
     r->p++;
-    unsigned which = kl_slice_eq(key, KL_S("sql"))          ? SEEN_SQL
+    unsigned which = kl_slice_eq(key, KL_S("sql"))            ? SEEN_SQL
                      : kl_slice_eq(key, KL_S("params"))       ? SEEN_PARAMS
                      : kl_slice_eq(key, KL_S("namespace_id")) ? SEEN_NS
                                                               : 0;
@@ -444,8 +450,8 @@ enum kl_rc kl_body_parse(
     return KL_OK;
 }
 
-enum kl_rc kl_body_params(char *text, size_t len, struct kl_arena *arena,
-    const struct kl_val **ret, size_t *ret_n, struct kl_err *err) {
+enum kl_rc kl_body_params(char *text, size_t len, struct kl_arena *arena, const struct kl_val **ret,
+    size_t *ret_n, struct kl_err *err) {
     struct reader r;
     KL_TRY(start(&r, text, len, arena, err));
     const struct kl_val *vals;

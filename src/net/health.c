@@ -1,5 +1,5 @@
-/* Whether the server is well, for probes, people and the command line. Open to everybody; figures of the
- * process are for callers on the same machine. */
+/* Whether the server is well, for probes, people and the command line. Open to everybody;
+ * figures of the process are for callers on the same machine. */
 #include "net/internal.h"
 
 #include <stdio.h>
@@ -15,7 +15,8 @@ static const char *build_date(void) {
 }
 
 void kl_net__health(struct kl_net__request *r) {
-    kl_buf_printf(&r->out, "{\"status\":\"%s\",\"version\":\"%s\",\"api_version\":\"v1\",\"build_date\":\"%s\"}",
+    kl_buf_printf(&r->out,
+        "{\"status\":\"%s\",\"version\":\"%s\",\"api_version\":\"v1\",\"build_date\":\"%s\"}",
         healthy(r) ? "healthy" : "unhealthy", KL_VERSION, build_date());
     kl_net__respond_json(r, healthy(r) ? 200 : 503);
 }
@@ -73,12 +74,16 @@ static void put_node(struct kl_net__request *r, bool well) {
     if (gethostname(host, sizeof host - 1) != 0) {
         host[0] = '\0';
     }
-    kl_buf_printf(b, "{\"node_id\":1,\"role\":\"leader\",\"status\":\"%s\",\"api_addr\":", well ? "active" : "offline");
+    kl_buf_printf(b, "{\"node_id\":1,\"role\":\"leader\",\"status\":\"%s\",\"api_addr\":",
+        well ? "active" : "offline");
     put_api_address(r);
-    kl_buf_puts(b, ",\"is_self\":true,\"is_leader\":true,\"replication_lag\":null,\"catchup_progress_pct\":null,\"hostname\":");
+    kl_buf_puts(b, ",\"is_self\":true,\"is_leader\":true,\"replication_lag\":null,\"catchup_"
+                   "progress_pct\":null,\"hostname\":");
     kl_json_str(b, kl_slice_str(host));
-    kl_buf_printf(b, ",\"memory_usage_mb\":%ld,\"cpu_usage_percent\":%.1f,\"uptime_seconds\":%lld,\"uptime_human\":\"", memory_mb(),
-        cpu_percent(uptime), (long long)uptime);
+    kl_buf_printf(b,
+        ",\"memory_usage_mb\":%ld,\"cpu_usage_percent\":%.1f,\"uptime_seconds\":%lld,\"uptime_"
+        "human\":\"",
+        memory_mb(), cpu_percent(uptime), (long long)uptime);
     put_uptime(b, (int64_t)uptime);
     kl_buf_puts(b, "\"}");
 }
@@ -90,10 +95,16 @@ void kl_net__cluster_health(struct kl_net__request *r) {
     struct kl_engine_stats stats = {0};
     unsigned groups = kl_engine_user_shards(e) + KL_SHARD_USER0;
     kl_engine_stats(e, &stats);
-    kl_buf_printf(b, "{\"status\":\"%s\",\"version\":\"%s\",\"build_date\":\"%s\",\"is_cluster_mode\":false,", well ? "healthy" : "unhealthy",
-        KL_VERSION, build_date());
-    kl_buf_printf(b, "\"cluster_id\":\"standalone\",\"node_id\":1,\"is_leader\":true,\"total_groups\":%u,\"groups_leading\":%u,", groups, groups);
-    kl_buf_printf(b, "\"current_term\":1,\"last_applied\":%llu,\"millis_since_quorum_ack\":0,\"nodes\":[", (unsigned long long)stats.commits);
+    kl_buf_printf(b,
+        "{\"status\":\"%s\",\"version\":\"%s\",\"build_date\":\"%s\",\"is_cluster_mode\":false,",
+        well ? "healthy" : "unhealthy", KL_VERSION, build_date());
+    kl_buf_printf(b,
+        "\"cluster_id\":\"standalone\",\"node_id\":1,\"is_leader\":true,\"total_groups\":%u,"
+        "\"groups_leading\":%u,",
+        groups, groups);
+    kl_buf_printf(b,
+        "\"current_term\":1,\"last_applied\":%llu,\"millis_since_quorum_ack\":0,\"nodes\":[",
+        (unsigned long long)stats.commits);
     if (r->local) {
         put_node(r, well);
     }

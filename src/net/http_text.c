@@ -103,9 +103,10 @@ bool kl_cidr_match(const struct kl_cidr *c, const struct kl_ip *ip) {
 }
 
 bool kl_forwarded_ip(struct kl_slice forwarded_for, struct kl_slice real_ip, struct kl_ip *ret) {
-    const char *comma = forwarded_for.len ? memchr(forwarded_for.ptr, ',', forwarded_for.len) : NULL;
-    struct kl_slice first = comma ? kl_slice(forwarded_for.ptr, (size_t)(comma - forwarded_for.ptr))
-                                  : forwarded_for;
+    const char *comma =
+        forwarded_for.len ? memchr(forwarded_for.ptr, ',', forwarded_for.len) : NULL;
+    struct kl_slice first =
+        comma ? kl_slice(forwarded_for.ptr, (size_t)(comma - forwarded_for.ptr)) : forwarded_for;
     struct kl_ip ip;
     bool found = kl_ip_parse(first, &ip) || kl_ip_parse(real_ip, &ip);
     if (!found || kl_ip_is_loopback(&ip)) {

@@ -18,14 +18,16 @@ struct kl_cidr {
 bool kl_ip_parse(struct kl_slice s, struct kl_ip *ret); /* also [::1] and a.b.c.d:port */
 bool kl_ip_from_sockaddr(const struct sockaddr *sa, struct kl_ip *ret);
 void kl_ip_format(const struct kl_ip *ip, char ret[KL_IP_TEXT_MAX]);
-bool kl_ip_is_loopback(const struct kl_ip *ip); /* 127.0.0.1 and ::1 */
+bool kl_ip_is_loopback(const struct kl_ip *ip);             /* 127.0.0.1 and ::1 */
 bool kl_cidr_parse(struct kl_slice s, struct kl_cidr *ret); /* an address, or address/bits */
 bool kl_cidr_match(const struct kl_cidr *c, const struct kl_ip *ip);
-/* The client behind a proxy: the first address of X-Forwarded-For, else X-Real-IP. A loopback address there is a lie. */
+/* The client behind a proxy: the first address of X-Forwarded-For, else X-Real-IP. A loopback
+ * address there is a lie. */
 bool kl_forwarded_ip(struct kl_slice forwarded_for, struct kl_slice real_ip, struct kl_ip *ret);
 
 /* ---- headers ---- */
-/* Value of a cookie in a Cookie header, without quotes; ptr NULL when absent. The first one wins. */
+/* Value of a cookie in a Cookie header, without quotes; ptr NULL when absent. The first one
+ * wins. */
 struct kl_slice kl_cookie_get(struct kl_slice header, const char *name);
 /* The media type without parameters, case ignored. */
 bool kl_media_type_is(struct kl_slice content_type, const char *want);
@@ -35,7 +37,8 @@ struct kl_slice kl_header_param(struct kl_slice value, const char *name);
 bool kl_header_has_token(struct kl_slice value, const char *token);
 /* 1..64 of [A-Za-z0-9._:-]: safe to log and send back. */
 bool kl_request_id_ok(struct kl_slice id);
-/* "Bearer x" -> x; scheme compares as written, one space; ptr NULL when it is another scheme or nothing follows. */
+/* "Bearer x" -> x; scheme compares as written, one space; ptr NULL when it is another scheme or
+ * nothing follows. */
 struct kl_slice kl_auth_scheme(struct kl_slice authorization, const char *scheme);
 /* "Sat, 01 Jan 2026 10:00:00 GMT" */
 void kl_http_date(struct kl_buf *out, int64_t wall_us);

@@ -23,7 +23,9 @@ struct kl_net__ws;
 struct kl_net__link {
     struct kl_net__link *prev, *next;
 };
-static inline void kl_net__list_init(struct kl_net__link *head) { head->prev = head->next = head; }
+static inline void kl_net__list_init(struct kl_net__link *head) {
+    head->prev = head->next = head;
+}
 static inline void kl_net__list_add(struct kl_net__link *head, struct kl_net__link *l) {
     l->prev = head->prev;
     l->next = head;
@@ -62,7 +64,7 @@ struct kl_net__loop {
     struct kl_session_cache *sessions;
     struct kl_net__request *idle; /* request objects to use again */
     size_t n_idle;
-    uv_timer_t tick;   /* runs once a second while there is a WebSocket */
+    uv_timer_t tick; /* runs once a second while there is a WebSocket */
     bool ticking;
     uv_timer_t finish; /* runs while finishing */
     bool finish_ready;
@@ -79,14 +81,15 @@ struct kl_net {
     unsigned n_loops;
     int port;
     struct kl_limiter *requests, *auths, *queries; /* any thread */
-    char root_token[128]; /* constant once the loops run */
+    char root_token[128];                          /* constant once the loops run */
     size_t root_token_len;
     uint8_t basic_key[32]; /* keys the digests of Basic credentials */
     int64_t started_ns;
-    int64_t finish_ms;     /* written before the finish tasks are posted */
+    int64_t finish_ms; /* written before the finish tasks are posted */
     pthread_mutex_t lock;
     pthread_cond_t stopped;
-    unsigned n_stopped;    /* guarded by lock: loops that stopped and have answered what they accepted */
+    unsigned
+        n_stopped; /* guarded by lock: loops that stopped and have answered what they accepted */
     _Atomic uint64_t connections, n_websockets, n_requests, overloads;
 };
 
@@ -106,10 +109,10 @@ struct kl_net__request {
     int64_t start_ns;
     struct kl_slice path, query, origin;
     struct kl_arena arena;
-    struct kl_buf out;            /* the response's body */
+    struct kl_buf out; /* the response's body */
     struct kl_sink sink;
     size_t n_rows, n_cols;
-    int json_col;                 /* column written as JSON and not as a string, -1: none */
+    int json_col; /* column written as JSON and not as a string, -1: none */
     bool any_result;
     struct kl_session session;
     int64_t session_expires_s;
@@ -130,11 +133,13 @@ void kl_net__add_header(struct kl_net__request *r, const char *lower_name, struc
 void kl_net__respond(struct kl_net__request *r, int status, const char *content_type);
 void kl_net__respond_json(struct kl_net__request *r, int status);
 /* {"error":code,"message":...} */
-void kl_net__respond_error(struct kl_net__request *r, int status, const char *code, const char *message);
+void kl_net__respond_error(
+    struct kl_net__request *r, int status, const char *code, const char *message);
 /* The error of a SQL request (or of an authentication endpoint, when r->auth_envelope). */
 void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const struct kl_err *err);
 double kl_net__took_ms(const struct kl_net__request *r);
-/* False when the server is stopping; then it has answered: what comes now must not reach the engine. */
+/* False when the server is stopping; then it has answered: what comes now must not reach the
+ * engine. */
 bool kl_net__serving(struct kl_net__request *r);
 /* Limits per address and bans; false when it has answered. */
 bool kl_net__admit(struct kl_net__request *r);
@@ -146,48 +151,49 @@ void kl_net__preflight(struct kl_net__request *r);
 void kl_net__install_error_filter(h2o_pathconf_t *path);
 
 /* ---- who asks: authn.c ---- */
-/* Fills r->session and calls `next`, now or (Basic) when the password was checked; or answers with the error. */
+/* Fills r->session and calls `next`, now or (Basic) when the password was checked; or answers
+ * with the error. */
 void kl_net__authenticate(struct kl_net__request *r, void (*next)(struct kl_net__request *r));
 struct kl_net__identity {
     struct kl_slice user; /* from the arena */
     enum kl_role role;
-    int64_t expires_s;    /* INT64_MAX: never */
+    int64_t expires_s; /* INT64_MAX: never */
 };
-enum kl_rc kl_net__check_token(struct kl_net__loop *l, struct kl_slice token, bool local, struct kl_arena *arena,
-    struct kl_net__identity *ret, struct kl_err *err);
+enum kl_rc kl_net__check_token(struct kl_net__loop *l, struct kl_slice token, bool local,
+    struct kl_arena *arena, struct kl_net__identity *ret, struct kl_err *err);
 
 /* ---- endpoints ---- */
-int kl_net__route(h2o_handler_t *handler, h2o_req_t *req);     /* route.c */
-void kl_net__sql(struct kl_net__request *r);                   /* sql_route.c */
-void kl_net__sink_init(struct kl_net__request *r);             /* result.c */
-void kl_net__auth_login(struct kl_net__request *r);            /* auth_route.c ... */
+int kl_net__route(h2o_handler_t *handler, h2o_req_t *req); /* route.c */
+void kl_net__sql(struct kl_net__request *r);               /* sql_route.c */
+void kl_net__sink_init(struct kl_net__request *r);         /* result.c */
+void kl_net__auth_login(struct kl_net__request *r);        /* auth_route.c ... */
 void kl_net__auth_refresh(struct kl_net__request *r);
 void kl_net__auth_logout(struct kl_net__request *r);
 void kl_net__auth_me(struct kl_net__request *r);
 void kl_net__auth_setup(struct kl_net__request *r);
 void kl_net__auth_status(struct kl_net__request *r);
-void kl_net__health(struct kl_net__request *r);                /* health.c */
+void kl_net__health(struct kl_net__request *r); /* health.c */
 void kl_net__cluster_health(struct kl_net__request *r);
 
 /* ---- WebSockets: ws.c (connection), ws_session.c (messages) ---- */
 struct kl_net__ws {
     struct kl_net__link link; /* loop->websockets */
     struct kl_net__loop *loop;
-    h2o_socket_t *sock;       /* NULL until the upgrade's answer is sent */
+    h2o_socket_t *sock;            /* NULL until the upgrade's answer is sent */
     struct kl_live_client *client; /* NULL until authenticated */
     struct kl_ws_parser parser;
     struct kl_net__ws_write *writing; /* NULL: the socket is free */
-    struct kl_buf own;        /* whole frames of our own to send before those of live queries */
-    char *token;              /* to check it again when users or revocations change */
+    struct kl_buf own; /* whole frames of our own to send before those of live queries */
+    char *token;       /* to check it again when users or revocations change */
     uint32_t token_len;
     int64_t expires_s;
     uint64_t generation;
     struct kl_ip ip;
     uint32_t opened_s, heard_s, pinged_s; /* seconds since the server started */
-    uint32_t rate_s, rate_n;  /* messages in this second */
+    uint32_t rate_s, rate_n;              /* messages in this second */
     bool local, gzip, ping_seen;
-    bool header_auth;         /* credentials came with the upgrade */
-    bool closing;             /* our close frame is queued */
+    bool header_auth; /* credentials came with the upgrade */
+    bool closing;     /* our close frame is queued */
     bool peer_closed, dead;
 };
 void kl_net__ws_upgrade(struct kl_net__request *r);
@@ -197,13 +203,15 @@ void kl_net__ws_free_all(struct kl_net__loop *l);
 uint32_t kl_net__now_s(const struct kl_net__loop *l);
 /* Queues one text message; never blocks, never frees the connection. */
 void kl_net__ws_send(struct kl_net__ws *ws, struct kl_slice json);
-void kl_net__ws_error(struct kl_net__ws *ws, struct kl_slice id, const char *code, const char *message);
+void kl_net__ws_error(
+    struct kl_net__ws *ws, struct kl_slice id, const char *code, const char *message);
 /* Queues a close frame and stops everything else. */
 void kl_net__ws_close(struct kl_net__ws *ws, uint16_t code, const char *reason);
 /* Writes what is queued when the socket is free. */
 void kl_net__ws_flush(struct kl_net__ws *ws);
 void kl_net__ws_message(struct kl_net__ws *ws, struct kl_slice text);
-/* Token from the upgrade request or an authenticate message; answers auth_success, or auth_error and closes. */
+/* Token from the upgrade request or an authenticate message; answers auth_success, or auth_error
+ * and closes. */
 void kl_net__ws_authenticate(struct kl_net__ws *ws, struct kl_slice token);
 /* Still the same user with the same rights? Else tells and closes. */
 void kl_net__ws_recheck(struct kl_net__ws *ws);

@@ -1,10 +1,10 @@
-/* A token bucket per key: it holds at most `per_sec` tokens and gains as many in a second. Every tenth
- * refusal bans the key, each time for longer, up to six times the configured duration; refusals are
- * forgiven after an hour without one.
+/* A token bucket per key: it holds at most `per_sec` tokens and gains as many in a second. Every
+ * tenth refusal bans the key, each time for longer, up to six times the configured duration;
+ * refusals are forgiven after an hour without one.
  *
- * Keys are 64-bit hashes under a random seed; sets of four, the least recently used gives way. A peer
- * that can make up addresses at will can push others out of a set, which only gives those a full
- * bucket: memory stays fixed. Sets share 16 locks. */
+ * Keys are 64-bit hashes under a random seed; sets of four, the least recently used gives way. A
+ * peer that can make up addresses at will can push others out of a set, which only gives those a
+ * full bucket: memory stays fixed. Sets share 16 locks. */
 #include "net/limiter.h"
 
 #include <pthread.h>

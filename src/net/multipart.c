@@ -1,6 +1,6 @@
-/* Takes a multipart/form-data body apart: parts between "--boundary" lines, each with headers, an empty
- * line and content. The body is whole in memory, so a part is two look-ups of the delimiter.
- * Any thread. */
+/* Takes a multipart/form-data body apart: parts between "--boundary" lines, each with headers,
+ * an empty line and content. The body is whole in memory, so a part is two look-ups of the
+ * delimiter. Any thread. */
 #include "net/multipart.h"
 #include "net/http_text.h"
 

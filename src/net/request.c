@@ -165,8 +165,8 @@ void kl_net__add_header(struct kl_net__request *r, const char *lower_name, struc
     if (value.len) {
         memcpy(copy, value.ptr, value.len);
     }
-    h2o_add_header_by_str(&req->pool, &req->res.headers, lower_name, strlen(lower_name), 1, NULL,
-        copy, value.len);
+    h2o_add_header_by_str(
+        &req->pool, &req->res.headers, lower_name, strlen(lower_name), 1, NULL, copy, value.len);
 }
 
 static void add_header_str(struct kl_net__request *r, const char *name, const char *value) {
@@ -249,8 +249,8 @@ void kl_net__respond(struct kl_net__request *r, int status, const char *content_
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
             strlen(content_type));
     }
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0, NULL,
-        r->id, strlen(r->id)); /* r outlives the response */
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id,
+        strlen(r->id)); /* r outlives the response */
     add_cors(r);
     if (r->loop->phase != KL_NET_SERVING) {
         req->http1_is_persistent = 0;
@@ -292,7 +292,8 @@ bool kl_net__serving(struct kl_net__request *r) {
     return false;
 }
 
-static void refuse_rate(struct kl_net__request *r, enum kl_limit_verdict verdict, uint32_t retry_s) {
+static void refuse_rate(
+    struct kl_net__request *r, enum kl_limit_verdict verdict, uint32_t retry_s) {
     bool banned = verdict == KL_LIMIT_BANNED;
     char seconds[16], reset[24];
     snprintf(seconds, sizeof seconds, "%u", retry_s);
@@ -339,8 +340,8 @@ struct error_stream {
     h2o_iovec_t body;
 };
 
-static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t n,
-    h2o_send_state_t state) {
+static void send_error_body(
+    h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t n, h2o_send_state_t state) {
     struct error_stream *s = (void *)self;
     (void)bufs;
     (void)n;
@@ -362,8 +363,8 @@ static h2o_iovec_t error_body(h2o_req_t *req) {
     if (req->res.status != 413) {
         len = snprintf(body, 256, "{\"error\":\"%s\",\"message\":\"%s\"}", code, text);
     } else if (size < 0) {
-        len = snprintf(body, 256, "{\"error\":\"%s\",\"message\":\"%s\",\"max_bytes\":%zu}", code,
-            text, max);
+        len = snprintf(
+            body, 256, "{\"error\":\"%s\",\"message\":\"%s\",\"max_bytes\":%zu}", code, text, max);
     } else {
         len = snprintf(body, 256,
             "{\"error\":\"%s\",\"message\":\"%s\",\"size_bytes\":%lld,\"max_bytes\":%zu}", code,

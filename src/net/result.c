@@ -55,8 +55,8 @@ static enum kl_rc check_room(const struct kl_net__request *r, struct kl_err *err
 
 /* SUBSCRIBE TO describes its subscription in a column that clients read as an object. */
 static bool describes_subscription(const struct kl_sink_col *cols, size_t n, size_t i) {
-    return n >= 3 && kl_slice_eq(cols[0].name, KL_S("status")) &&
-           cols[i].type.id == KL_T_JSON && kl_slice_eq(cols[i].name, KL_S("subscription"));
+    return n >= 3 && kl_slice_eq(cols[0].name, KL_S("status")) && cols[i].type.id == KL_T_JSON &&
+           kl_slice_eq(cols[i].name, KL_S("subscription"));
 }
 
 static enum kl_rc sink_begin(

@@ -81,7 +81,8 @@ int kl_net__route(h2o_handler_t *handler, h2o_req_t *req) {
     if (!route) {
         unknown(r);
     } else if (!(method_of(req) & route->methods)) {
-        kl_net__add_header(r, "allow", route->methods == POST ? KL_S("POST, OPTIONS") : KL_S("GET, OPTIONS"));
+        kl_net__add_header(
+            r, "allow", route->methods == POST ? KL_S("POST, OPTIONS") : KL_S("GET, OPTIONS"));
         kl_net__respond_error(r, 405, "method_not_allowed", "This path does not take this method");
     } else {
         r->auth_envelope = route->auth_envelope;

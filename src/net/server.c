@@ -1,10 +1,12 @@
 /* Listeners, loops, and how they start and end.
  *
- * Each loop has its own listening socket on the same address (SO_REUSEPORT), so that the kernel spreads connections and a connection
- * lives and dies on one loop. h2o parses HTTP/1; its global configuration is shared and immutable once loops run.
+ * Each loop has its own listening socket on the same address (SO_REUSEPORT), so that the kernel
+ * spreads connections and a connection lives and dies on one loop. h2o parses HTTP/1; its global
+ * configuration is shared and immutable once loops run.
  *
- * Ending: stop (listeners closed, WebSockets told to go, keep-alive off) -> the engine finishes what was accepted, its answers are sent
- * -> finish (idle connections see end of file; loops end when every connection is gone or time is up) -> free. */
+ * Ending: stop (listeners closed, WebSockets told to go, keep-alive off) -> the engine finishes
+ * what was accepted, its answers are sent -> finish (idle connections see end of file; loops end
+ * when every connection is gone or time is up) -> free. */
 #include "net/internal.h"
 
 #include <arpa/inet.h>
@@ -69,11 +71,13 @@ static void on_connection(uv_stream_t *listener, int status) {
 /* ---- listening ---- */
 
 static enum kl_rc resolve(const char *host, struct addrinfo **ret, struct kl_err *err) {
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     int rc = getaddrinfo(host, "0", &hints, ret);
     if (rc != 0) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "cannot resolve the address %s: %s", host, gai_strerror(rc));
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "cannot resolve the address %s: %s", host, gai_strerror(rc));
     }
     return KL_OK;
 }
@@ -92,11 +96,13 @@ static int port_of(int fd) {
     if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0) {
         return -1;
     }
-    return sa.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&sa)->sin6_port) : ntohs(((struct sockaddr_in *)&sa)->sin_port);
+    return sa.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&sa)->sin6_port)
+                                    : ntohs(((struct sockaddr_in *)&sa)->sin_port);
 }
 
-/* Another process of this user could share a port that has SO_REUSEPORT: the first socket is bound without it, so that
- * an occupied port is an error, and gets it before the others are bound. */
+/* Another process of this user could share a port that has SO_REUSEPORT: the first socket is
+ * bound without it, so that an occupied port is an error, and gets it before the others are
+ * bound. */
 static int open_listener(const struct addrinfo *ai, int port, bool first, struct kl_err *err) {
     int one = 1;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -127,7 +133,9 @@ static enum kl_rc listen_on(struct kl_net__loop *l, int fd, struct kl_err *err) 
         return kl_fail(err, KL_E_IO, "cannot listen: %s", uv_strerror(rc));
     }
     rc = uv_listen((uv_stream_t *)&l->listener, l->net->o.backlog, on_connection);
-    return rc == 0 ? KL_OK : kl_fail(err, KL_E_IO, "cannot listen on port %d: %s", l->net->port, uv_strerror(rc));
+    return rc == 0 ? KL_OK
+                   : kl_fail(err, KL_E_IO, "cannot listen on port %d: %s", l->net->port,
+                         uv_strerror(rc));
 }
 
 static enum kl_rc open_listeners(struct kl_net *n, struct kl_err *err) {
@@ -164,7 +172,8 @@ static enum kl_rc parse_proxies(struct kl_net *n, struct kl_err *err) {
     n->proxies = kl_xcalloc(n->o.n_trusted_proxies + 1, sizeof *n->proxies);
     for (size_t i = 0; i < n->o.n_trusted_proxies; i++) {
         if (!kl_cidr_parse(kl_slice_str(n->o.trusted_proxies[i]), &n->proxies[i])) {
-            return kl_fail(err, KL_E_INVALID_INPUT, "security.trusted_proxy_ranges: \"%s\" is no address or CIDR range",
+            return kl_fail(err, KL_E_INVALID_INPUT,
+                "security.trusted_proxy_ranges: \"%s\" is no address or CIDR range",
                 n->o.trusted_proxies[i]);
         }
     }
@@ -210,7 +219,8 @@ static struct kl_limiter *limiter(uint32_t per_sec, uint32_t ban_s) {
     return kl_limiter_new(&(struct kl_limiter_options){.per_sec = per_sec, .ban_s = ban_s});
 }
 
-enum kl_rc kl_net_start(const struct kl_net_options *o, struct kl_net **ret, int *ret_port, struct kl_err *err) {
+enum kl_rc kl_net_start(
+    const struct kl_net_options *o, struct kl_net **ret, int *ret_port, struct kl_err *err) {
     struct kl_net *n = kl_xcalloc(1, sizeof *n);
     n->o = *o;
     n->n_loops = KL_MIN(KL_MAX(o->loops, 1u), 256u);

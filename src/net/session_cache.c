@@ -1,6 +1,7 @@
-/* 1,024 places, each the home of the keys whose hash ends there; a newer one takes the place. So memory is bounded (keys of more
- * than KEY_MAX bytes are not kept) and a look-up is one comparison of the whole key. A miss costs a signature
- * check and a read of the user, never a wrong answer. */
+/* 1,024 places, each the home of the keys whose hash ends there; a newer one takes the place. So
+ * memory is bounded (keys of more than KEY_MAX bytes are not kept) and a look-up is one
+ * comparison of the whole key. A miss costs a signature check and a read of the user, never a
+ * wrong answer. */
 #include "net/session_cache.h"
 
 #include <openssl/crypto.h>
@@ -42,12 +43,12 @@ void kl_session_cache_free(struct kl_session_cache *c) {
     free(c);
 }
 
-bool kl_session_cache_get(struct kl_session_cache *c, struct kl_slice key, uint64_t generation, int64_t now_s,
-    struct kl_cached_session *ret) {
+bool kl_session_cache_get(struct kl_session_cache *c, struct kl_slice key, uint64_t generation,
+    int64_t now_s, struct kl_cached_session *ret) {
     uint64_t hash = kl_slice_hash(key);
     const struct entry *e = c->places[hash % PLACES];
-    if (!e || e->hash != hash || e->generation != generation || now_s >= e->expires_s || e->key_len != key.len ||
-        CRYPTO_memcmp(e->bytes, key.ptr, key.len) != 0) {
+    if (!e || e->hash != hash || e->generation != generation || now_s >= e->expires_s ||
+        e->key_len != key.len || CRYPTO_memcmp(e->bytes, key.ptr, key.len) != 0) {
         return false;
     }
     *ret = (struct kl_cached_session){.user = kl_slice(e->bytes + e->key_len, e->user_len),
@@ -57,7 +58,8 @@ bool kl_session_cache_get(struct kl_session_cache *c, struct kl_slice key, uint6
     return true;
 }
 
-void kl_session_cache_put(struct kl_session_cache *c, struct kl_slice key, const struct kl_cached_session *s) {
+void kl_session_cache_put(
+    struct kl_session_cache *c, struct kl_slice key, const struct kl_cached_session *s) {
     if (key.len > KEY_MAX) {
         return;
     }

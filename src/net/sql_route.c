@@ -44,8 +44,7 @@ static void hide_internals(struct kl_net__request *r, enum kl_rc rc, struct kl_e
     }
 }
 
-void kl_net__respond_failure(
-    struct kl_net__request *r, enum kl_rc rc, const struct kl_err *given) {
+void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const struct kl_err *given) {
     struct kl_err err = *given;
     int status = kl_rc_http_status(rc);
     hide_internals(r, rc, &err);
@@ -69,7 +68,8 @@ void kl_net__respond_failure(
         return;
     }
     kl_buf_clear(&r->out);
-    kl_buf_printf(&r->out, "{\"status\":\"error\",\"results\":[],\"took\":%.3f,", kl_net__took_ms(r));
+    kl_buf_printf(
+        &r->out, "{\"status\":\"error\",\"results\":[],\"took\":%.3f,", kl_net__took_ms(r));
     put_error(r, rc, &err);
     kl_buf_putc(&r->out, '}');
     kl_net__respond_json(r, status);
@@ -98,7 +98,8 @@ static void on_done(struct kl_exec *x) {
     kl_buf_printf(&r->out, "],\"took\":%.3f}", kl_net__took_ms(r));
     if (r->out.failed) {
         struct kl_err err = {0};
-        kl_fail(&err, KL_E_TOO_LARGE, "The result is larger than %zu bytes (limits.max_result_bytes)",
+        kl_fail(&err, KL_E_TOO_LARGE,
+            "The result is larger than %zu bytes (limits.max_result_bytes)",
             r->loop->net->o.max_result_bytes);
         kl_net__respond_failure(r, KL_E_TOO_LARGE, &err);
         return;
@@ -108,7 +109,8 @@ static void on_done(struct kl_exec *x) {
 
 static bool allowed_rate(struct kl_net__request *r) {
     struct kl_err err = {0};
-    if (kl_limiter_take(r->loop->net->queries, r->session.actor, r->start_ns, NULL) == KL_LIMIT_OK) {
+    if (kl_limiter_take(r->loop->net->queries, r->session.actor, r->start_ns, NULL) ==
+        KL_LIMIT_OK) {
         return true;
     }
     kl_fail(&err, KL_E_RATE_LIMIT, "Too many queries per second. Please slow down.");
@@ -139,8 +141,8 @@ static enum kl_rc read_json(
     struct kl_net__request *r, struct kl_slice body, struct kl_sql_body *ret, struct kl_err *err) {
     struct kl_slice type = kl_net__header(r, "content-type");
     if (!kl_media_type_is(type, "application/json")) {
-        return kl_fail(err, KL_E_INVALID_INPUT,
-            "Invalid JSON payload: Content-Type must be application/json");
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "Invalid JSON payload: Content-Type must be application/json");
     }
     struct kl_slice copy = kl_arena_dup(&r->arena, body);
     if (!copy.ptr) {
@@ -152,8 +154,7 @@ static enum kl_rc read_json(
 static enum kl_rc take_part(struct kl_net__request *r, const struct kl_multipart_part *part,
     struct kl_sql_body *ret, struct kl_err *err) {
     if (part->file) {
-        return kl_fail(
-            err, KL_E_INVALID_INPUT, "file uploads are not available in this version");
+        return kl_fail(err, KL_E_INVALID_INPUT, "file uploads are not available in this version");
     }
     struct kl_slice copy = kl_arena_dup(&r->arena, part->content);
     if (!copy.ptr) {

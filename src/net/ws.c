@@ -1,13 +1,15 @@
-/* A WebSocket connection: upgrade, reading, writing, timers, closing. What the messages mean is in ws_session.c.
+/* A WebSocket connection: upgrade, reading, writing, timers, closing. What the messages mean is
+ * in ws_session.c.
  *
- *     OPEN --close frame queued--> CLOSING --written, and the peer's close frame seen or 5 s over--> destroyed
- *       \---- read or write error, peer gone ------------------------------------------------------> destroyed
+ *     OPEN --close frame queued--> CLOSING --written, and peer's close seen or 5 s over--> destroyed
+ *       \---- read or write error, peer gone ------------------------------------------> destroyed
  *
- * While nothing happens a connection holds this struct, h2o's socket and its token; read buffers, parser buffers and write batches
- * exist only while there is something in them.
+ * While nothing happens a connection holds this struct, h2o's socket and its token; read
+ * buffers, parser buffers and write batches exist only while there is something in them.
  *
- * Only the callbacks at the top (read, written, tick) destroy: everything below sets `closing` or `dead` and returns.
- * Writing: one batch at a time; our own frames first, then frames of live queries as many as fit. */
+ * Only the callbacks at the top (read, written, tick) destroy: everything below sets `closing`
+ * or `dead` and returns. Writing: one batch at a time; our own frames first, then frames of live
+ * queries as many as fit. */
 #include "net/internal.h"
 
 #include <stdlib.h>
@@ -49,7 +51,8 @@ static void destroy(struct kl_net__ws *ws) {
     ws->loop->n_websockets--;
     atomic_fetch_sub_explicit(&ws->loop->net->n_websockets, 1, memory_order_relaxed);
     if (ws->sock) {
-        h2o_socket_close(ws->sock); /* a write under way is forgotten: its buffers are not read any more */
+        /* a write under way is forgotten: its buffers are not read any more */
+        h2o_socket_close(ws->sock);
     }
     free_write(ws->writing);
     kl_buf_deinit(&ws->own);
@@ -73,14 +76,16 @@ static bool settle(struct kl_net__ws *ws) {
 static void put_own(struct kl_net__ws *ws, enum kl_ws_opcode opcode, struct kl_slice payload) {
     uint8_t head[10];
     if (ws->own.len + payload.len > OWN_MAX) {
-        ws->dead = ws->dead || opcode == KL_WS_TEXT; /* a peer that does not read; pongs may be left out */
+        /* a peer that does not read; pongs may be left out */
+        ws->dead = ws->dead || opcode == KL_WS_TEXT;
         return;
     }
     kl_buf_append(&ws->own, head, kl_ws_header(head, opcode, payload.len));
     kl_buf_slice(&ws->own, payload);
 }
 
-static void add_frame(struct kl_net__ws *ws, struct kl_net__ws_write *w, struct kl_frame *f, size_t *n_iov) {
+static void add_frame(
+    struct kl_net__ws *ws, struct kl_net__ws_write *w, struct kl_frame *f, size_t *n_iov) {
     struct kl_slice json = kl_frame_json(f);
     struct kl_slice packed = ws->gzip ? kl_frame_gzip(f) : KL_SLICE_NONE;
     struct kl_slice payload = packed.len ? packed : json;
@@ -172,10 +177,12 @@ static void on_event(struct kl_net__ws *ws, enum kl_ws_event event) {
         kl_net__ws_message(ws, payload);
         break;
     case KL_WS_ON_BINARY:
-        kl_net__ws_error(ws, KL_S("protocol"), "UNSUPPORTED_DATA", "Binary messages are not supported; send JSON text");
+        kl_net__ws_error(ws, KL_S("protocol"), "UNSUPPORTED_DATA",
+            "Binary messages are not supported; send JSON text");
         break;
     case KL_WS_ON_TOO_LARGE:
-        kl_net__ws_error(ws, KL_S("protocol"), "MESSAGE_TOO_LARGE", "The message is larger than the server accepts");
+        kl_net__ws_error(ws, KL_S("protocol"), "MESSAGE_TOO_LARGE",
+            "The message is larger than the server accepts");
         break;
     case KL_WS_ON_PING:
         put_own(ws, KL_WS_PONG, payload);
@@ -205,7 +212,8 @@ static void consume(struct kl_net__ws *ws) {
     struct kl_slice in = kl_slice(ws->sock->input->bytes, ws->sock->input->size);
     while (in.len && !ws->dead) {
         enum kl_ws_event event = kl_ws_feed(&ws->parser, &in);
-        if (event != KL_WS_NEED_MORE && (!ws->closing || event == KL_WS_ON_CLOSE || event == KL_WS_ON_BAD)) {
+        if (event != KL_WS_NEED_MORE &&
+            (!ws->closing || event == KL_WS_ON_CLOSE || event == KL_WS_ON_BAD)) {
             on_event(ws, event);
         }
     }
@@ -232,7 +240,8 @@ static void check_open(struct kl_net__ws *ws, uint32_t now) {
         kl_net__ws_error(ws, KL_S("protocol"), "TOKEN_EXPIRED", "The token has expired");
         kl_net__ws_close(ws, 1008, "Token expired");
     } else if (!ws->client && now - ws->opened_s >= o->ws_auth_timeout_s) {
-        kl_net__ws_send(ws, KL_S("{\"type\":\"auth_error\",\"message\":\"Authentication timeout\"}"));
+        kl_net__ws_send(
+            ws, KL_S("{\"type\":\"auth_error\",\"message\":\"Authentication timeout\"}"));
         kl_net__ws_close(ws, 1008, "Authentication timeout");
     } else if (now - ws->heard_s >= o->ws_client_timeout_s) {
         kl_net__ws_close(ws, 1000, "Heartbeat timeout");
@@ -335,7 +344,8 @@ static void keep_token(struct kl_net__ws *ws, struct kl_slice token) {
     memcpy(ws->token, token.ptr, token.len);
 }
 
-/* Authorization: Bearer, or ?token=. Anything else in the header is an authentication that will fail. */
+/* Authorization: Bearer, or ?token=. Anything else in the header is an authentication that will
+ * fail. */
 static void find_token(struct kl_net__request *r, struct kl_net__ws *ws) {
     struct kl_slice header = kl_net__header(r, "authorization");
     struct kl_slice raw = kl_query_get(r->query, "token");

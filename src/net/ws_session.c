@@ -1,8 +1,9 @@
-/* What WebSocket messages mean: authenticate, subscribe, next_batch, unsubscribe, ping, and the two older forms of subscribe.
+/* What WebSocket messages mean: authenticate, subscribe, next_batch, unsubscribe, ping, and the
+ * two older forms of subscribe.
  *
- * Replies go through the live client's queue as soon as there is one, so that they keep their place among the frames of live
- * queries. A message that cannot be carried out is an `error` with the id of its subscription; only what is no JSON at
- * all ends the connection. */
+ * Replies go through the live client's queue as soon as there is one, so that they keep their
+ * place among the frames of live queries. A message that cannot be carried out is an `error`
+ * with the id of its subscription; only what is no JSON at all ends the connection. */
 #include "net/internal.h"
 
 #include <jansson.h>
@@ -13,14 +14,16 @@
 #define ID_MAX 512
 
 static struct kl_slice text_of(const json_t *v) {
-    return json_is_string(v) ? kl_slice(json_string_value(v), json_string_length(v)) : KL_SLICE_NONE;
+    return json_is_string(v) ? kl_slice(json_string_value(v), json_string_length(v))
+                             : KL_SLICE_NONE;
 }
 
 static struct kl_slice get_text(const json_t *o, const char *key) {
     return text_of(json_object_get(o, key));
 }
 
-void kl_net__ws_error(struct kl_net__ws *ws, struct kl_slice id, const char *code, const char *message) {
+void kl_net__ws_error(
+    struct kl_net__ws *ws, struct kl_slice id, const char *code, const char *message) {
     if (ws->client && !ws->closing && strcmp(code, "TOKEN_EXPIRED") != 0) {
         kl_live_client_error(ws->client, id, code, kl_slice_str(message));
         return;
@@ -53,11 +56,13 @@ static void refuse(struct kl_net__ws *ws, const char *message) {
     kl_net__ws_close(ws, 1008, "Authentication failed");
 }
 
-static void put_success(const struct kl_net__ws *ws, struct kl_slice user, enum kl_role role, struct kl_buf *b) {
+static void put_success(
+    const struct kl_net__ws *ws, struct kl_slice user, enum kl_role role, struct kl_buf *b) {
     kl_buf_puts(b, "{\"type\":\"auth_success\",\"user\":");
     kl_json_str(b, user);
-    kl_buf_printf(b, ",\"role\":\"%s\",\"protocol\":{\"serialization\":\"json\",\"compression\":\"%s\"}}", kl_role_name(role),
-        ws->gzip ? "gzip" : "none");
+    kl_buf_printf(b,
+        ",\"role\":\"%s\",\"protocol\":{\"serialization\":\"json\",\"compression\":\"%s\"}}",
+        kl_role_name(role), ws->gzip ? "gzip" : "none");
 }
 
 static void remember_token(struct kl_net__ws *ws, struct kl_slice token) {
@@ -71,7 +76,8 @@ static void remember_token(struct kl_net__ws *ws, struct kl_slice token) {
     ws->token_len = (uint32_t)token.len;
 }
 
-static void begin_session(struct kl_net__ws *ws, struct kl_slice token, const struct kl_net__identity *who) {
+static void begin_session(
+    struct kl_net__ws *ws, struct kl_slice token, const struct kl_net__identity *who) {
     char ip[KL_IP_TEXT_MAX];
     struct kl_buf b = {0};
     kl_ip_format(&ws->ip, ip);
@@ -87,7 +93,8 @@ static void begin_session(struct kl_net__ws *ws, struct kl_slice token, const st
     remember_token(ws, token);
     put_success(ws, who->user, who->role, &b);
     if (!ws->client) {
-        ws->client = kl_live_client_new(ws->loop->net->o.live, ws->loop->engine, ws->loop->loop, &session, &ops);
+        ws->client = kl_live_client_new(
+            ws->loop->net->o.live, ws->loop->engine, ws->loop->loop, &session, &ops);
     }
     kl_net__ws_send(ws, kl_buf_view(&b));
     kl_buf_deinit(&b);
@@ -146,14 +153,16 @@ static void on_authenticate(struct kl_net__ws *ws, const json_t *m) {
         kl_net__ws_authenticate(ws, get_text(m, "token"));
         return;
     }
-    /* again: a newer token of the same user prolongs the session, whatever it is, the answer says who this is */
+    /* again: a newer token of the same user prolongs the session, whatever it is, the answer
+     * says who this is */
     struct kl_net__identity who, now;
     struct kl_arena arena;
     struct kl_err err = {0};
     kl_arena_init(&arena, 1u << 20);
     struct kl_slice token = get_text(m, "token"), old = kl_slice(ws->token, ws->token_len);
-    if (check(ws, old, &arena, &who, &err) != KL_OK || check(ws, token, &arena, &now, &err) != KL_OK ||
-        !kl_slice_eq(who.user, now.user) || who.role != now.role) {
+    if (check(ws, old, &arena, &who, &err) != KL_OK ||
+        check(ws, token, &arena, &now, &err) != KL_OK || !kl_slice_eq(who.user, now.user) ||
+        who.role != now.role) {
         refuse(ws, "Invalid credentials");
     } else {
         begin_session(ws, token, &now);
@@ -196,16 +205,19 @@ static const char *read_options(const json_t *options, struct kl_live_subscribe 
         return "options.last_rows must be a number";
     }
     v = json_object_get(options, "batch_size");
-    if (v && !json_is_null(v) && (!get_number(v, UINT32_MAX, &s->batch_size) || s->batch_size < 1)) {
+    if (v && !json_is_null(v) &&
+        (!get_number(v, UINT32_MAX, &s->batch_size) || s->batch_size < 1)) {
         return "options.batch_size must be a positive number";
     }
     return NULL;
 }
 
-static void subscribe_one(struct kl_net__ws *ws, struct kl_slice id, struct kl_slice sql, const json_t *options) {
+static void subscribe_one(
+    struct kl_net__ws *ws, struct kl_slice id, struct kl_slice sql, const json_t *options) {
     struct kl_live_subscribe s = {.id = id, .sql = sql};
     if (!kl_slice_trim(id).len || id.len > ID_MAX) {
-        kl_net__ws_error(ws, KL_S("invalid_subscription"), "INVALID_SUBSCRIPTION_ID", "The subscription id is blank or too long");
+        kl_net__ws_error(ws, KL_S("invalid_subscription"), "INVALID_SUBSCRIPTION_ID",
+            "The subscription id is blank or too long");
         return;
     }
     if (!ws->client) {
@@ -230,7 +242,8 @@ static void subscribe_list(struct kl_net__ws *ws, const json_t *list) {
     }
     json_array_foreach(list, i, item) {
         struct kl_slice id = get_text(item, "query_id");
-        subscribe_one(ws, id.ptr ? id : get_text(item, "id"), get_text(item, "sql"), json_object_get(item, "options"));
+        subscribe_one(ws, id.ptr ? id : get_text(item, "id"), get_text(item, "sql"),
+            json_object_get(item, "options"));
     }
 }
 
@@ -291,7 +304,8 @@ static void on_subscribe(struct kl_net__ws *ws, const json_t *m) {
     } else if (json_object_get(m, "userId") || json_object_get(m, "lastMsgId")) {
         follow_all(ws, m);
     } else {
-        kl_net__ws_error(ws, KL_S("invalid_subscription"), "INVALID_SUBSCRIPTION_ID", "subscription is missing");
+        kl_net__ws_error(
+            ws, KL_S("invalid_subscription"), "INVALID_SUBSCRIPTION_ID", "subscription is missing");
     }
 }
 
@@ -311,7 +325,8 @@ static void dispatch(struct kl_net__ws *ws, const json_t *m) {
             kl_live_unsubscribe(ws->client, id);
         }
     } else if (!kl_slice_eq(type, KL_S("next_batch")) && !kl_slice_eq(type, KL_S("ping"))) {
-        /* batches are pushed as the socket drains: asking for the next one is a no-op, a ping only counts as life */
+        /* batches are pushed as the socket drains: asking for the next one is a no-op, a ping
+         * only counts as life */
         kl_net__ws_error(ws, KL_S("protocol"), "PROTOCOL", "Unknown message type");
     }
 }
@@ -328,7 +343,8 @@ static bool over_rate(struct kl_net__ws *ws) {
 void kl_net__ws_message(struct kl_net__ws *ws, struct kl_slice text) {
     json_error_t problem;
     if (over_rate(ws)) {
-        kl_net__ws_error(ws, KL_S("rate_limit"), "RATE_LIMIT_EXCEEDED", "Too many messages per second. Please slow down.");
+        kl_net__ws_error(ws, KL_S("rate_limit"), "RATE_LIMIT_EXCEEDED",
+            "Too many messages per second. Please slow down.");
         return;
     }
     json_t *m = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &problem);

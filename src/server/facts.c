@@ -1,9 +1,11 @@
-/* What system.settings and system.stats show of the parts that the engine does not know. Any thread. */
+/* What system.settings and system.stats show of the parts that the engine does not know. Any
+ * thread. */
 #include "server/server.h"
 
 #include <stdio.h>
 
-typedef enum kl_rc visit_setting(void *vctx, const char *name, const char *value, const char *description, const char *category);
+typedef enum kl_rc visit_setting(
+    void *vctx, const char *name, const char *value, const char *description, const char *category);
 typedef enum kl_rc visit_stat(void *vctx, const char *name, const char *value);
 
 /* "server" of "server.port". */

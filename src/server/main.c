@@ -1,8 +1,8 @@
 /* kalamdb-server: configuration, log, server, signals.
  *
- * Standard output carries one line, "listening on http://HOST:PORT", when everything is ready; errors go to standard error.
- * Exit codes: 0 after SIGTERM or SIGINT, 1 when the server cannot start, 2 for a wrong command line. A second signal during
- * the stop ends the process at once. */
+ * Standard output carries one line, "listening on http://HOST:PORT", when everything is ready;
+ * errors go to standard error. Exit codes: 0 after SIGTERM or SIGINT, 1 when the server cannot
+ * start, 2 for a wrong command line. A second signal during the stop ends the process at once. */
 #include "server/server.h"
 
 #include <signal.h>
@@ -64,7 +64,8 @@ static enum kl_rc open_log(const struct kl_config *c, struct kl_err *err) {
 
 static void print_ready(const struct kl_server *s) {
     const char *host = s->config->server_host;
-    printf(strchr(host, ':') ? "listening on http://[%s]:%d\n" : "listening on http://%s:%d\n", host, s->port);
+    printf(strchr(host, ':') ? "listening on http://[%s]:%d\n" : "listening on http://%s:%d\n",
+        host, s->port);
     fflush(stdout);
 }
 

@@ -1,9 +1,11 @@
-/* Wiring, from the ground up: data directory, store, catalog, tokens, live queries, engine, network, root token. Taken down in the
- * opposite order, by one function that accepts whatever stands.
+/* Wiring, from the ground up: data directory, store, catalog, tokens, live queries, engine,
+ * network, root token. Taken down in the opposite order, by one function that accepts whatever
+ * stands.
  *
  *     start    main thread
  *     run      main thread is loop 0
- *     stop     the signal thread: network stops taking work -> engine finishes what it has -> loops send the answers and end
+ *     stop     the signal thread: network takes no more work -> engine finishes what it has ->
+ *              loops send the answers and end
  *     free     main thread
  *
  * A data directory belongs to one process: an advisory lock that dies with it. */
@@ -85,7 +87,8 @@ static enum kl_executor executor_of(const struct kl_config *c) {
 
 static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
     const struct kl_config *c = s->config;
-    unsigned query_threads = c->execution_query_threads ? (unsigned)c->execution_query_threads : kl_cpu_count();
+    unsigned query_threads =
+        c->execution_query_threads ? (unsigned)c->execution_query_threads : kl_cpu_count();
     struct kl_engine_options o = {
         .store = s->store,
         .catalog = s->catalog,
@@ -141,7 +144,9 @@ static bool has_star(const struct kl_config_list *list) {
 static struct kl_net_cors cors_of(struct kl_server *s) {
     const struct kl_config *c = s->config;
     s->cors_methods = join(&c->security_cors_allowed_methods);
-    s->cors_headers = has_star(&c->security_cors_allowed_headers) ? kl_xstrdup("*") : join(&c->security_cors_allowed_headers);
+    s->cors_headers = has_star(&c->security_cors_allowed_headers)
+                          ? kl_xstrdup("*")
+                          : join(&c->security_cors_allowed_headers);
     s->cors_expose = join(&c->security_cors_expose_headers);
     return (struct kl_net_cors){
         .origins = c->security_cors_allowed_origins.items,
@@ -192,7 +197,8 @@ static enum kl_rc start_net(struct kl_server *s, struct kl_err *err) {
     return kl_net_start(&o, &s->net, &s->port, err);
 }
 
-/* Without the token file everything works but the connection without a password from the same machine. */
+/* Without the token file everything works but the connection without a password from the same
+ * machine. */
 static void write_root_token(struct kl_server *s) {
     char token[65];
     struct kl_err err = {0};
@@ -220,7 +226,8 @@ static enum kl_rc start(struct kl_server *s, struct kl_err *err) {
     return KL_OK;
 }
 
-enum kl_rc kl_server_start(struct kl_server *s, const struct kl_config *config, struct kl_err *err) {
+enum kl_rc kl_server_start(
+    struct kl_server *s, const struct kl_config *config, struct kl_err *err) {
     *s = (struct kl_server){.config = config, .lock_fd = -1, .started_us = kl_clock_wall_us()};
     kl_snowflake_init(&s->ids, NODE);
     enum kl_rc rc = start(s, err);

@@ -1,4 +1,5 @@
-/* The whole server as one object: what main() starts and stops. The only place that knows every folder. */
+/* The whole server as one object: what main() starts and stops. The only place that knows every
+ * folder. */
 #ifndef KL_SERVER_SERVER_H
 #define KL_SERVER_SERVER_H
 
@@ -22,12 +23,13 @@ struct kl_server {
     int64_t started_us;
 };
 
-/* Everything up to the listening sockets and the root token; connections are served by kl_server_run. On failure
- * nothing is left behind. Blocking. */
+/* Everything up to the listening sockets and the root token; connections are served by
+ * kl_server_run. On failure nothing is left behind. Blocking. */
 enum kl_rc kl_server_start(struct kl_server *s, const struct kl_config *config, struct kl_err *err);
 /* Serves on the calling thread until kl_server_stop. */
 void kl_server_run(struct kl_server *s);
-/* Finishes what was accepted, answers it, ends kl_server_run. Once, from a thread that is not a loop's. */
+/* Finishes what was accepted, answers it, ends kl_server_run. Once, from a thread that is not a
+ * loop's. */
 void kl_server_stop(struct kl_server *s);
 void kl_server_free(struct kl_server *s); /* accepts a half-started one */
 

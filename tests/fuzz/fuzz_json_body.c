@@ -1,5 +1,6 @@
-/* Any bytes as the body of a SQL request: no crash, no read past the end, and what is accepted is valid UTF-8 that lies within the
- * body. Whatever this parser accepts, the general JSON check accepts too. */
+/* Any bytes as the body of a SQL request: no crash, no read past the end, and what is accepted
+ * is valid UTF-8 that lies within the body. Whatever this parser accepts, the general JSON check
+ * accepts too. */
 #include "net/body.h"
 #include <stdlib.h>
 

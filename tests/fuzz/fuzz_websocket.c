@@ -1,5 +1,5 @@
-/* Any bytes as a WebSocket stream: no crash, messages within the limit, and the same events whether the bytes come at once or one by
- * one. */
+/* Any bytes as a WebSocket stream: no crash, messages within the limit, and the same events
+ * whether the bytes come at once or one by one. */
 #include "net/ws_frame.h"
 #include <stdlib.h>
 

@@ -29,10 +29,13 @@ static void accepts_the_usual(void **state) {
     assert_text(b.sql, "SELECT 1");
     assert_int_equal(b.n_params, 0);
     assert_null(b.ns.ptr);
-    assert_int_equal(parse(" {\n\"params\" : [ ] ,\t\"sql\":\"x\" , \"namespace_id\":\"app\"} \r\n", &b, &err), KL_OK);
+    assert_int_equal(
+        parse(" {\n\"params\" : [ ] ,\t\"sql\":\"x\" , \"namespace_id\":\"app\"} \r\n", &b, &err),
+        KL_OK);
     assert_text(b.sql, "x");
     assert_text(b.ns, "app");
-    assert_int_equal(parse("{\"sql\":\"\",\"params\":null,\"namespace_id\":null}", &b, &err), KL_OK);
+    assert_int_equal(
+        parse("{\"sql\":\"\",\"params\":null,\"namespace_id\":null}", &b, &err), KL_OK);
     assert_int_equal(b.sql.len, 0);
     assert_null(b.ns.ptr);
 }
@@ -40,7 +43,8 @@ static void accepts_the_usual(void **state) {
 static void unescapes_in_place(void **state) {
     struct kl_sql_body b;
     struct kl_err err;
-    const char *text = "{\"s\\u0071l\":\"a\\n\\\"\\\\\\/\\b\\f\\r\\t\\u00e9\\u20AC\\uD83D\\uDE00z\"}";
+    const char *text =
+        "{\"s\\u0071l\":\"a\\n\\\"\\\\\\/\\b\\f\\r\\t\\u00e9\\u20AC\\uD83D\\uDE00z\"}";
     assert_int_equal(parse(text, &b, &err), KL_OK);
     assert_text(b.sql, "a\n\"\\/\b\f\r\t\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z");
 }
@@ -48,8 +52,10 @@ static void unescapes_in_place(void **state) {
 static void binds_parameters(void **state) {
     struct kl_sql_body b;
     struct kl_err err;
-    const char *text = "{\"sql\":\"s\",\"params\":[null,true,false,1,-9223372036854775808,9223372036854775808,1.5,1e2,\"t\\u0041\","
-                       "[1, {\"a\":\"\\n\"}],{\"k\":[]},-0,12345678901234567890123456789012345678]}";
+    const char *text =
+        "{\"sql\":\"s\",\"params\":[null,true,false,1,-9223372036854775808,9223372036854775808,1.5,"
+        "1e2,\"t\\u0041\","
+        "[1, {\"a\":\"\\n\"}],{\"k\":[]},-0,12345678901234567890123456789012345678]}";
     assert_int_equal(parse(text, &b, &err), KL_OK);
     assert_int_equal(b.n_params, 13);
     const struct kl_val *v = b.params;
@@ -73,23 +79,29 @@ static void binds_parameters(void **state) {
 static void ignores_unknown_fields(void **state) {
     struct kl_sql_body b;
     struct kl_err err;
-    const char *text = "{\"namespace\":{\"a\":[1,2,{\"b\":null}]},\"x\":\"\\u0041\",\"y\":-1.5e+3,\"sql\":\"q\",\"z\":true}";
+    const char *text = "{\"namespace\":{\"a\":[1,2,{\"b\":null}]},\"x\":\"\\u0041\",\"y\":-1.5e+3,"
+                       "\"sql\":\"q\",\"z\":true}";
     assert_int_equal(parse(text, &b, &err), KL_OK);
     assert_text(b.sql, "q");
 }
 
 static void refuses_what_is_no_json(void **state) {
-    static const char *const bad[] = {"", " ", "null", "[]", "\"sql\"", "{", "{}", "{\"sql\"}", "{\"sql\":}", "{\"sql\":1}",
-        "{\"sql\":null}", "{\"sql\":\"a\"", "{\"sql\":\"a}", "{\"sql\":\"a\"}x", "{\"sql\":\"a\",}", "{,\"sql\":\"a\"}",
-        "{sql:\"a\"}", "{'sql':'a'}", "{\"sql\":\"a\"\"b\":1}", "{\"sql\":\"a\",\"sql\":\"b\"}", "{\"sql\":\"\\x\"}",
-        "{\"sql\":\"\\u12\"}", "{\"sql\":\"\\u0000\"}", "{\"sql\":\"\\uD800\"}", "{\"sql\":\"\\uD800\\u0041\"}",
-        "{\"sql\":\"\\uDC00\"}", "{\"sql\":\"a\nb\"}", "{\"sql\":\"\x80\"}", "{\"sql\":\"\xC0\xAF\"}", "{\"sql\":\"a\",\"params\":{}}",
-        "{\"sql\":\"a\",\"params\":[1,]}", "{\"sql\":\"a\",\"params\":[,1]}", "{\"sql\":\"a\",\"params\":[1 2]}",
-        "{\"sql\":\"a\",\"params\":[01]}", "{\"sql\":\"a\",\"params\":[1.]}", "{\"sql\":\"a\",\"params\":[.5]}",
-        "{\"sql\":\"a\",\"params\":[+1]}", "{\"sql\":\"a\",\"params\":[-]}", "{\"sql\":\"a\",\"params\":[1e]}",
-        "{\"sql\":\"a\",\"params\":[NaN]}", "{\"sql\":\"a\",\"params\":[1e999]}", "{\"sql\":\"a\",\"params\":[nul]}",
-        "{\"sql\":\"a\",\"params\":[[1}]}", "{\"sql\":\"a\",\"params\":[\"a\\u0000\"]}", "{\"sql\":\"a\",\"namespace_id\":5}",
-        "{\"sql\":\"a\",\"x\":tru}", "{\"sql\":\"a\",\"x\":[\"\\q\"]}", "{\"sql\":\"a\"}{}"};
+    static const char *const bad[] = {"", " ", "null", "[]", "\"sql\"", "{", "{}", "{\"sql\"}",
+        "{\"sql\":}", "{\"sql\":1}", "{\"sql\":null}", "{\"sql\":\"a\"", "{\"sql\":\"a}",
+        "{\"sql\":\"a\"}x", "{\"sql\":\"a\",}", "{,\"sql\":\"a\"}", "{sql:\"a\"}", "{'sql':'a'}",
+        "{\"sql\":\"a\"\"b\":1}", "{\"sql\":\"a\",\"sql\":\"b\"}", "{\"sql\":\"\\x\"}",
+        "{\"sql\":\"\\u12\"}", "{\"sql\":\"\\u0000\"}", "{\"sql\":\"\\uD800\"}",
+        "{\"sql\":\"\\uD800\\u0041\"}", "{\"sql\":\"\\uDC00\"}", "{\"sql\":\"a\nb\"}",
+        "{\"sql\":\"\x80\"}", "{\"sql\":\"\xC0\xAF\"}", "{\"sql\":\"a\",\"params\":{}}",
+        "{\"sql\":\"a\",\"params\":[1,]}", "{\"sql\":\"a\",\"params\":[,1]}",
+        "{\"sql\":\"a\",\"params\":[1 2]}", "{\"sql\":\"a\",\"params\":[01]}",
+        "{\"sql\":\"a\",\"params\":[1.]}", "{\"sql\":\"a\",\"params\":[.5]}",
+        "{\"sql\":\"a\",\"params\":[+1]}", "{\"sql\":\"a\",\"params\":[-]}",
+        "{\"sql\":\"a\",\"params\":[1e]}", "{\"sql\":\"a\",\"params\":[NaN]}",
+        "{\"sql\":\"a\",\"params\":[1e999]}", "{\"sql\":\"a\",\"params\":[nul]}",
+        "{\"sql\":\"a\",\"params\":[[1}]}", "{\"sql\":\"a\",\"params\":[\"a\\u0000\"]}",
+        "{\"sql\":\"a\",\"namespace_id\":5}", "{\"sql\":\"a\",\"x\":tru}",
+        "{\"sql\":\"a\",\"x\":[\"\\q\"]}", "{\"sql\":\"a\"}{}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct kl_sql_body b;
         struct kl_err err = {0};
@@ -131,7 +143,8 @@ static void bounds_nesting(void **state) {
 
 /* Every prefix of a good body is bad, and no cut reads past its end (under the sanitizers). */
 static void every_prefix_is_bad(void **state) {
-    const char *text = "{\"sql\":\"a\\uD83D\\uDE00\",\"params\":[1.5e3,\"x\",{\"a\":[true,null]}],\"namespace_id\":\"n\"}";
+    const char *text = "{\"sql\":\"a\\uD83D\\uDE00\",\"params\":[1.5e3,\"x\",{\"a\":[true,null]}],"
+                       "\"namespace_id\":\"n\"}";
     for (size_t n = 0; n < strlen(text); n++) {
         char *cut = kl_xmalloc(n + 1);
         struct kl_sql_body b;
@@ -175,7 +188,8 @@ static void reads_a_bare_array(void **state) {
     assert_int_equal(kl_body_params(good, strlen(good), &arena, &v, &n, &err), KL_OK);
     assert_int_equal(n, 2);
     assert_int_equal(kl_body_params(bad, strlen(bad), &arena, &v, &n, &err), KL_E_INVALID_INPUT);
-    assert_int_equal(kl_body_params(object, strlen(object), &arena, &v, &n, &err), KL_E_INVALID_INPUT);
+    assert_int_equal(
+        kl_body_params(object, strlen(object), &arena, &v, &n, &err), KL_E_INVALID_INPUT);
 }
 
 static void a_small_arena_is_an_error(void **state) {

@@ -19,7 +19,8 @@ static void is(struct kl_slice got, const char *want) {
 }
 
 static void cookies(void **state) {
-    struct kl_slice h = KL_S("a=1; kalamdb_auth=tok.en-1=; b ; =x; kalamdb_auth=second;q=\"quoted\"");
+    struct kl_slice h =
+        KL_S("a=1; kalamdb_auth=tok.en-1=; b ; =x; kalamdb_auth=second;q=\"quoted\"");
     is(kl_cookie_get(h, "kalamdb_auth"), "tok.en-1=");
     is(kl_cookie_get(h, "a"), "1");
     is(kl_cookie_get(h, "q"), "quoted");
@@ -45,8 +46,8 @@ static void addresses(void **state) {
     parse_ip("::1", "::1");
     parse_ip("[2001:DB8::7]:443", "2001:db8::7");
     parse_ip("::ffff:10.0.0.1", "10.0.0.1");
-    static const char *const bad[] = {"", "1.2.3", "1.2.3.256", "[::1", "unknown", "1.2.3.4.5", "::1::2",
-        "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc"};
+    static const char *const bad[] = {"", "1.2.3", "1.2.3.256", "[::1", "unknown", "1.2.3.4.5",
+        "::1::2", "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(kl_ip_parse(kl_slice_str(bad[i]), &ip));
     }
@@ -89,7 +90,8 @@ static void ranges(void **state) {
     assert_true(in_range("2001:db8::/33", "2001:db8:7fff::1"));
     assert_false(in_range("2001:db8::/33", "2001:db8:8000::1"));
     assert_true(in_range("::/0", "10.0.0.1"));
-    static const char *const bad[] = {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/x", "/8", "::/129"};
+    static const char *const bad[] = {
+        "", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/x", "/8", "::/129"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(kl_cidr_parse(kl_slice_str(bad[i]), &c));
     }
@@ -181,9 +183,11 @@ static enum kl_rc split(const char *body, struct kl_multipart_part *parts, size_
 static void multipart(void **state) {
     struct kl_multipart_part p[3];
     size_t n;
-    assert_int_equal(split("--XX\r\nContent-Disposition: form-data; name=\"sql\"\r\n\r\nSELECT\r\n1\r\n"
-                           "--XX\r\ncontent-type: text/plain\r\ncontent-disposition: Form-Data; name=params\r\n\r\n[1]\r\n--XX--\r\n",
-                         p, &n),
+    assert_int_equal(
+        split("--XX\r\nContent-Disposition: form-data; name=\"sql\"\r\n\r\nSELECT\r\n1\r\n"
+              "--XX\r\ncontent-type: text/plain\r\ncontent-disposition: Form-Data; "
+              "name=params\r\n\r\n[1]\r\n--XX--\r\n",
+            p, &n),
         KL_OK);
     assert_int_equal(n, 2);
     is(p[0].name, "sql");
@@ -191,21 +195,29 @@ static void multipart(void **state) {
     is(p[1].name, "params");
     is(p[1].content, "[1]");
     assert_false(p[1].file);
-    assert_int_equal(split("preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n\r\n--XX--", p, &n), KL_OK);
+    assert_int_equal(split("preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"f\"; "
+                           "filename=\"a\"\r\n\r\n\r\n--XX--",
+                         p, &n),
+        KL_OK);
     assert_true(n == 1 && p[0].file);
     assert_int_equal(p[0].content.len, 0);
-    assert_int_equal(split("--XX\r\nContent-Disposition: form-data; name=\"file:k\"\r\n\r\nx\r\n--XX--", p, &n), KL_OK);
+    assert_int_equal(
+        split("--XX\r\nContent-Disposition: form-data; name=\"file:k\"\r\n\r\nx\r\n--XX--", p, &n),
+        KL_OK);
     assert_true(p[0].file);
     assert_int_equal(split("--XX--", p, &n), KL_OK);
     assert_int_equal(n, 0);
 }
 
 static void broken_multipart(void **state) {
-    static const char *const bad[] = {"", "--X", "x", "--XX", "--XX\r\n", "--XX\r\n\r\n\r\n--XX--", "--XXjunk\r\n\r\n--XX--",
-        "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n--XX--", "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nbody",
+    static const char *const bad[] = {"", "--X", "x", "--XX", "--XX\r\n", "--XX\r\n\r\n\r\n--XX--",
+        "--XXjunk\r\n\r\n--XX--", "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n--XX--",
+        "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nbody",
         "--XX\r\nContent-Disposition: form-data\r\n\r\nbody\r\n--XX--",
-        "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n"
-        "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--XX--"};
+        "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\nContent-Disposition: "
+        "form-data; name=a\r\n\r\n1\r\n"
+        "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--XX\r\nContent-Disposition: "
+        "form-data; name=a\r\n\r\n1\r\n--XX--"};
     struct kl_multipart_part p[3];
     struct kl_err err;
     size_t n;
@@ -214,14 +226,24 @@ static void broken_multipart(void **state) {
             fail_msg("accepted: %s", bad[i]);
         }
     }
-    assert_int_equal(kl_multipart_parse(KL_S("--\r\n"), KL_SLICE_NONE, p, 3, &n, &err), KL_E_INVALID_INPUT);
+    assert_int_equal(
+        kl_multipart_parse(KL_S("--\r\n"), KL_SLICE_NONE, p, 3, &n, &err), KL_E_INVALID_INPUT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cookies), cmocka_unit_test(addresses), cmocka_unit_test(loopbacks), cmocka_unit_test(ranges),
-        cmocka_unit_test(forwarded), cmocka_unit_test(header_values), cmocka_unit_test(request_ids), cmocka_unit_test(dates),
-        cmocka_unit_test(origins), cmocka_unit_test(queries), cmocka_unit_test(multipart), cmocka_unit_test(broken_multipart),
+        cmocka_unit_test(cookies),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(loopbacks),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(forwarded),
+        cmocka_unit_test(header_values),
+        cmocka_unit_test(request_ids),
+        cmocka_unit_test(dates),
+        cmocka_unit_test(origins),
+        cmocka_unit_test(queries),
+        cmocka_unit_test(multipart),
+        cmocka_unit_test(broken_multipart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@
 #define SECOND 1000000000LL
 
 static struct kl_limiter *make(uint32_t per_sec, uint32_t ban_s, size_t keys) {
-    return kl_limiter_new(&(struct kl_limiter_options){.per_sec = per_sec, .ban_s = ban_s, .keys = keys});
+    return kl_limiter_new(
+        &(struct kl_limiter_options){.per_sec = per_sec, .ban_s = ban_s, .keys = keys});
 }
 
 static unsigned taken(struct kl_limiter *l, const char *key, unsigned tries, int64_t now) {
@@ -101,15 +102,20 @@ static void more_keys_than_places(void **state) {
         char key[16];
         snprintf(key, sizeof key, "k%d", i);
         assert_int_equal(kl_limiter_take(l, kl_slice_str(key), SECOND + i, NULL), KL_LIMIT_OK);
-        assert_int_equal(kl_limiter_take(l, kl_slice_str(key), SECOND + i, NULL), KL_LIMIT_EXCEEDED);
+        assert_int_equal(
+            kl_limiter_take(l, kl_slice_str(key), SECOND + i, NULL), KL_LIMIT_EXCEEDED);
     }
     kl_limiter_free(l);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zero_is_no_limit), cmocka_unit_test(a_burst_then_a_steady_rate), cmocka_unit_test(no_more_than_the_rate_over_time),
-        cmocka_unit_test(a_clock_that_stands_or_steps_back), cmocka_unit_test(bans_grow), cmocka_unit_test(violations_are_forgiven),
+        cmocka_unit_test(zero_is_no_limit),
+        cmocka_unit_test(a_burst_then_a_steady_rate),
+        cmocka_unit_test(no_more_than_the_rate_over_time),
+        cmocka_unit_test(a_clock_that_stands_or_steps_back),
+        cmocka_unit_test(bans_grow),
+        cmocka_unit_test(violations_are_forgiven),
         cmocka_unit_test(more_keys_than_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,8 @@
 #define FIN 0x80
 
 /* One masked frame; the length takes `bytes` extra bytes (0, 2, 8), which must fit. */
-static void put_raw(struct kl_buf *b, unsigned first, unsigned bytes, const void *payload, size_t n) {
+static void put_raw(
+    struct kl_buf *b, unsigned first, unsigned bytes, const void *payload, size_t n) {
     static const uint8_t mask[4] = {0x37, 0xFA, 0x21, 0x3D};
     kl_buf_u8(b, (uint8_t)first);
     kl_buf_u8(b, (uint8_t)(0x80 | (bytes == 0 ? n : bytes == 2 ? 126 : 127)));
@@ -151,8 +152,14 @@ static void closes(void **state) {
     put(&b, FIN | KL_WS_CLOSE, "", 0);
     put(&b, FIN | KL_WS_TEXT, "late", 4);
     expect(&b, "C()", 1005);
-    put(&b, FIN | KL_WS_CLOSE, "\x03\xE8""bye", 5);
-    expect(&b, "C(\x03\xE8""bye)", 1000);
+    put(&b, FIN | KL_WS_CLOSE,
+        "\x03\xE8"
+        "bye",
+        5);
+    expect(&b,
+        "C(\x03\xE8"
+        "bye)",
+        1000);
     put(&b, FIN | KL_WS_CLOSE, "\x0B\xB8", 2);
     expect(&b, "C(\x0B\xB8)", 3000);
     static const unsigned bad[] = {0, 999, 1004, 1005, 1006, 1015, 2999, 5000};
@@ -175,14 +182,14 @@ static void broken(const void *bytes, size_t n, unsigned code) {
 
 static void broken_rules(void **state) {
     struct kl_buf b = {0};
-    broken("\x81\x05hello", 7, 1002);                     /* not masked */
-    broken("\xC1\x80\0\0\0\0", 6, 1002);                  /* RSV1: compression was not agreed */
-    broken("\x83\x80\0\0\0\0", 6, 1002);                  /* opcodes that mean nothing */
+    broken("\x81\x05hello", 7, 1002);    /* not masked */
+    broken("\xC1\x80\0\0\0\0", 6, 1002); /* RSV1: compression was not agreed */
+    broken("\x83\x80\0\0\0\0", 6, 1002); /* opcodes that mean nothing */
     broken("\x8B\x80\0\0\0\0", 6, 1002);
-    broken("\x80\x80\0\0\0\0", 6, 1002);                  /* continues nothing */
-    broken("\x09\x80\0\0\0\0", 6, 1002);                  /* fragmented ping */
-    broken("\x89\xFE\0\x7E\0\0\0\0", 8, 1002);            /* long ping */
-    broken("\x81\xFE\0\x05\0\0\0\0", 8, 1002);            /* lengths that are not minimal */
+    broken("\x80\x80\0\0\0\0", 6, 1002);       /* continues nothing */
+    broken("\x09\x80\0\0\0\0", 6, 1002);       /* fragmented ping */
+    broken("\x89\xFE\0\x7E\0\0\0\0", 8, 1002); /* long ping */
+    broken("\x81\xFE\0\x05\0\0\0\0", 8, 1002); /* lengths that are not minimal */
     broken("\x81\xFF\0\0\0\0\0\0\xFF\xFF\0\0\0\0", 14, 1002);
     broken("\x81\xFF\x80\0\0\0\0\0\0\0\0\0\0\0", 14, 1002); /* the 64th bit */
     put(&b, KL_WS_TEXT, "a", 1);
@@ -243,7 +250,8 @@ static void close_frames(void **state) {
 
 static void accept_key(void **state) {
     char accept[29];
-    assert_true(kl_ws_accept_key(KL_S("dGhlIHNhbXBsZSBub25jZQ=="), accept)); /* the example of RFC 6455 */
+    assert_true(
+        kl_ws_accept_key(KL_S("dGhlIHNhbXBsZSBub25jZQ=="), accept)); /* the example of RFC 6455 */
     assert_string_equal(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     assert_false(kl_ws_accept_key(KL_S(""), accept));
     assert_false(kl_ws_accept_key(KL_S("dGhlIHNhbXBsZSBub25jZQ"), accept));
