@@ -39,7 +39,7 @@ function table(    c) {
     printf "Unix sockets. Medians of %d round(s); before them other work kept the machine %d %% busy.\n", rounds, busy
     for (c = 64; c >= 1; c -= 63) {
         if (!has("insert" c ".kalamdb")) continue
-        printf "\nINSERT of one row of 120 bytes, %d client%s\n", c, c > 1 ? "s, a user each" : ""
+        printf "\nINSERT of one row of 120 bytes, %d client%s\n", c, (c > 1 ? "s, a user each" : "")
         speed("KalamDB, SQL text over HTTP", "insert" c ".kalamdb")
         speed("PostgreSQL, prepared", "insert" c ".postgresql")
         speed("Redis SET", "insert" c ".redis-set")
@@ -47,7 +47,7 @@ function table(    c) {
     }
     for (c = 64; c >= 1; c -= 63) {
         if (!has("select" c ".kalamdb")) continue
-        printf "\nSELECT by primary key, %d rows, %d client%s\n", rows, c, c > 1 ? "s" : ""
+        printf "\nSELECT by primary key, %d rows, %d client%s\n", rows, c, (c > 1 ? "s" : "")
         speed("KalamDB, SQL text over HTTP", "select" c ".kalamdb")
         speed("bare h2o, the same answer", "select" c ".bare-h2o")
         speed("PostgreSQL, prepared", "select" c ".postgresql")
