@@ -1,5 +1,6 @@
-/* Conditions on _deleted. Reads see live rows only, so `_deleted = false` says what is so anyway; any other condition asks for tombstones, which
- * no executor delivers yet, and is refused instead of answered with too little. */
+/* Conditions on _deleted. Reads see live rows only, so `_deleted = false` says what is so anyway;
+ * any other condition asks for tombstones, which no executor delivers yet, and is refused instead
+ * of answered with too little. */
 #include "sql/bind_internal.h"
 
 static bool mentions(const PgQuery__Node *n);
@@ -18,7 +19,8 @@ static bool is_deleted(const PgQuery__Node *n) {
         return false;
     }
     const PgQuery__Node *last = n->column_ref->fields[n->column_ref->n_fields - 1];
-    return last->node_case == PG_QUERY__NODE__NODE_STRING && kl_slice_ieq_str(kl_sql__pgstr(last->string->sval), "_deleted");
+    return last->node_case == PG_QUERY__NODE__NODE_STRING &&
+           kl_slice_ieq_str(kl_sql__pgstr(last->string->sval), "_deleted");
 }
 
 static bool mentions(const PgQuery__Node *n) {
@@ -26,20 +28,34 @@ static bool mentions(const PgQuery__Node *n) {
         return false;
     }
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_COLUMN_REF: return is_deleted(n);
-    case PG_QUERY__NODE__NODE_FUNC_CALL: return any_mentions(n->func_call->args, n->func_call->n_args);
-    case PG_QUERY__NODE__NODE_A_EXPR: return mentions(n->a_expr->lexpr) || mentions(n->a_expr->rexpr);
-    case PG_QUERY__NODE__NODE_LIST: return any_mentions(n->list->items, n->list->n_items);
-    case PG_QUERY__NODE__NODE_BOOL_EXPR: return any_mentions(n->bool_expr->args, n->bool_expr->n_args);
-    case PG_QUERY__NODE__NODE_NULL_TEST: return mentions(n->null_test->arg);
-    case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return mentions(n->boolean_test->arg);
-    case PG_QUERY__NODE__NODE_TYPE_CAST: return mentions(n->type_cast->arg);
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: return any_mentions(n->coalesce_expr->args, n->coalesce_expr->n_args);
-    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: return any_mentions(n->min_max_expr->args, n->min_max_expr->n_args);
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return is_deleted(n);
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+        return any_mentions(n->func_call->args, n->func_call->n_args);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return mentions(n->a_expr->lexpr) || mentions(n->a_expr->rexpr);
+    case PG_QUERY__NODE__NODE_LIST:
+        return any_mentions(n->list->items, n->list->n_items);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return any_mentions(n->bool_expr->args, n->bool_expr->n_args);
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return mentions(n->null_test->arg);
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return mentions(n->boolean_test->arg);
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return mentions(n->type_cast->arg);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return any_mentions(n->coalesce_expr->args, n->coalesce_expr->n_args);
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return any_mentions(n->min_max_expr->args, n->min_max_expr->n_args);
     case PG_QUERY__NODE__NODE_CASE_EXPR:
-        return mentions(n->case_expr->arg) || any_mentions(n->case_expr->args, n->case_expr->n_args) || mentions(n->case_expr->defresult);
-    case PG_QUERY__NODE__NODE_CASE_WHEN: return mentions(n->case_when->expr) || mentions(n->case_when->result);
-    default: return false;
+        return mentions(n->case_expr->arg) ||
+               any_mentions(n->case_expr->args, n->case_expr->n_args) ||
+               mentions(n->case_expr->defresult);
+    case PG_QUERY__NODE__NODE_CASE_WHEN:
+        return mentions(n->case_when->expr) || mentions(n->case_when->result);
+    default:
+        return false;
     }
 }
 
@@ -53,29 +69,39 @@ static bool says_live(const PgQuery__Node *n) {
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_A_EXPR: {
         const PgQuery__AExpr *e = n->a_expr;
-        bool equals = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && e->n_name == 1 && strcmp(e->name[0]->string->sval, "=") == 0;
-        return equals && ((is_deleted(e->lexpr) && is_false(e->rexpr)) || (is_false(e->lexpr) && is_deleted(e->rexpr)));
+        bool equals = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && e->n_name == 1 &&
+                      strcmp(e->name[0]->string->sval, "=") == 0;
+        return equals && ((is_deleted(e->lexpr) && is_false(e->rexpr)) ||
+                             (is_false(e->lexpr) && is_deleted(e->rexpr)));
     }
     case PG_QUERY__NODE__NODE_BOOL_EXPR:
-        return n->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR && n->bool_expr->n_args == 1 && is_deleted(n->bool_expr->args[0]);
+        return n->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR &&
+               n->bool_expr->n_args == 1 && is_deleted(n->bool_expr->args[0]);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
-        return is_deleted(n->boolean_test->arg) && (n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE ||
-                                                       n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE);
-    default: return false;
+        return is_deleted(n->boolean_test->arg) &&
+               (n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE ||
+                   n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE);
+    default:
+        return false;
     }
 }
 
-enum kl_rc kl_sql__check_deleted(struct kl_binder *b, const PgQuery__Node *where, struct kl_err *err) {
-    if (!where || !mentions(where) || says_live(where) || (b->table && b->table->type == KL_TABLE_SYSTEM)) {
+enum kl_rc kl_sql__check_deleted(
+    struct kl_binder *b, const PgQuery__Node *where, struct kl_err *err) {
+    if (!where || !mentions(where) || says_live(where) ||
+        (b->table && b->table->type == KL_TABLE_SYSTEM)) {
         return KL_OK;
     }
-    if (where->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR && where->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
+    if (where->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR &&
+        where->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
         for (size_t i = 0; i < where->bool_expr->n_args; i++) {
             KL_TRY(kl_sql__check_deleted(b, where->bool_expr->args[i], err));
         }
         return KL_OK;
     }
-    return kl_fail(err, KL_E_UNSUPPORTED, "deleted rows cannot be read in this version: the only condition on _deleted is _deleted = false");
+    return kl_fail(err, KL_E_UNSUPPORTED,
+        "deleted rows cannot be read in this version: the only condition on _deleted is _deleted = "
+        "false");
 }
 
 static enum kl_rc check_from(struct kl_binder *b, const PgQuery__Node *n, struct kl_err *err) {
@@ -90,10 +116,13 @@ static enum kl_rc check_from(struct kl_binder *b, const PgQuery__Node *n, struct
     if (n->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
         n = n->range_subselect->subquery;
     }
-    return n && n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? kl_sql__check_deleted_select(b, n->select_stmt, err) : KL_OK;
+    return n && n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT
+               ? kl_sql__check_deleted_select(b, n->select_stmt, err)
+               : KL_OK;
 }
 
-enum kl_rc kl_sql__check_deleted_select(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err) {
+enum kl_rc kl_sql__check_deleted_select(
+    struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err) {
     if (!s) {
         return KL_OK;
     }

@@ -1,4 +1,5 @@
-/* Calls: scalar functions by name, PostgreSQL's value functions without parentheses, plain aggregates. */
+/* Calls: scalar functions by name, PostgreSQL's value functions without parentheses, plain
+ * aggregates. */
 #include "sql/bind_internal.h"
 
 struct kl_slice kl_sql__func_name(const PgQuery__FuncCall *f) {
@@ -8,7 +9,8 @@ struct kl_slice kl_sql__func_name(const PgQuery__FuncCall *f) {
     }
     if (f->n_funcname > 1) {
         const PgQuery__Node *schema = f->funcname[f->n_funcname - 2];
-        if (f->n_funcname > 2 || schema->node_case != PG_QUERY__NODE__NODE_STRING || strcmp(schema->string->sval, "pg_catalog") != 0) {
+        if (f->n_funcname > 2 || schema->node_case != PG_QUERY__NODE__NODE_STRING ||
+            strcmp(schema->string->sval, "pg_catalog") != 0) {
             return KL_S("");
         }
     }
@@ -19,7 +21,8 @@ static bool aggregate_kind(struct kl_slice name, bool star, enum kl_agg_kind *re
     static const struct {
         const char *name;
         enum kl_agg_kind kind;
-    } known[] = {{"count", KL_AGG_COUNT}, {"sum", KL_AGG_SUM}, {"min", KL_AGG_MIN}, {"max", KL_AGG_MAX}, {"avg", KL_AGG_AVG}};
+    } known[] = {{"count", KL_AGG_COUNT}, {"sum", KL_AGG_SUM}, {"min", KL_AGG_MIN},
+        {"max", KL_AGG_MAX}, {"avg", KL_AGG_AVG}};
     for (size_t i = 0; i < KL_LEN(known); i++) {
         if (kl_slice_eq_str(name, known[i].name)) {
             *ret = star ? KL_AGG_COUNT_STAR : known[i].kind;
@@ -46,21 +49,34 @@ bool kl_sql__has_aggregate(const PgQuery__Node *n) {
     }
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_FUNC_CALL:
-        return (!n->func_call->over && aggregate_kind(kl_sql__func_name(n->func_call), n->func_call->agg_star, &kind)) ||
+        return (!n->func_call->over && aggregate_kind(kl_sql__func_name(n->func_call),
+                                           n->func_call->agg_star, &kind)) ||
                any(n->func_call->args, n->func_call->n_args);
-    case PG_QUERY__NODE__NODE_A_EXPR: return kl_sql__has_aggregate(n->a_expr->lexpr) || kl_sql__has_aggregate(n->a_expr->rexpr);
-    case PG_QUERY__NODE__NODE_LIST: return any(n->list->items, n->list->n_items);
-    case PG_QUERY__NODE__NODE_BOOL_EXPR: return any(n->bool_expr->args, n->bool_expr->n_args);
-    case PG_QUERY__NODE__NODE_NULL_TEST: return kl_sql__has_aggregate(n->null_test->arg);
-    case PG_QUERY__NODE__NODE_BOOLEAN_TEST: return kl_sql__has_aggregate(n->boolean_test->arg);
-    case PG_QUERY__NODE__NODE_TYPE_CAST: return kl_sql__has_aggregate(n->type_cast->arg);
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: return any(n->coalesce_expr->args, n->coalesce_expr->n_args);
-    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: return any(n->min_max_expr->args, n->min_max_expr->n_args);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return kl_sql__has_aggregate(n->a_expr->lexpr) || kl_sql__has_aggregate(n->a_expr->rexpr);
+    case PG_QUERY__NODE__NODE_LIST:
+        return any(n->list->items, n->list->n_items);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return any(n->bool_expr->args, n->bool_expr->n_args);
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return kl_sql__has_aggregate(n->null_test->arg);
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return kl_sql__has_aggregate(n->boolean_test->arg);
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return kl_sql__has_aggregate(n->type_cast->arg);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        return any(n->coalesce_expr->args, n->coalesce_expr->n_args);
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return any(n->min_max_expr->args, n->min_max_expr->n_args);
     case PG_QUERY__NODE__NODE_CASE_EXPR:
-        return kl_sql__has_aggregate(n->case_expr->arg) || any(n->case_expr->args, n->case_expr->n_args) ||
+        return kl_sql__has_aggregate(n->case_expr->arg) ||
+               any(n->case_expr->args, n->case_expr->n_args) ||
                kl_sql__has_aggregate(n->case_expr->defresult);
-    case PG_QUERY__NODE__NODE_CASE_WHEN: return kl_sql__has_aggregate(n->case_when->expr) || kl_sql__has_aggregate(n->case_when->result);
-    default: return false;
+    case PG_QUERY__NODE__NODE_CASE_WHEN:
+        return kl_sql__has_aggregate(n->case_when->expr) ||
+               kl_sql__has_aggregate(n->case_when->result);
+    default:
+        return false;
     }
 }
 
@@ -79,8 +95,8 @@ static enum kl_rc add_aggregate(struct kl_binder *b, const struct kl_agg *agg, s
 }
 
 /* The call becomes a slot of the row of aggregate results. */
-static enum kl_rc bind_aggregate(struct kl_binder *b, const PgQuery__FuncCall *f, enum kl_agg_kind kind, struct kl_expr **ret,
-    struct kl_err *err) {
+static enum kl_rc bind_aggregate(struct kl_binder *b, const PgQuery__FuncCall *f,
+    enum kl_agg_kind kind, struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, f->location);
     struct kl_agg agg = {.kind = kind};
     struct kl_type arg_type = KL_TYPE(NULL);
@@ -90,11 +106,14 @@ static enum kl_rc bind_aggregate(struct kl_binder *b, const PgQuery__FuncCall *f
     if (kind != KL_AGG_COUNT_STAR) {
         struct kl_expr *arg;
         if (f->n_args != 1) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, at, "aggregate %.*s takes one argument", KL_FMT(kl_sql__func_name(f)));
+            return kl_fail_at(err, KL_E_INVALID_SQL, at, "aggregate %.*s takes one argument",
+                KL_FMT(kl_sql__func_name(f)));
         }
         b->collect_aggs = false;
-        enum kl_rc rc = kl_sql__has_aggregate(f->args[0]) ? kl_fail_at(err, KL_E_INVALID_SQL, at, "aggregate function calls cannot be nested")
-                                                          : kl_sql__bind_expr(b, f->args[0], &arg, err);
+        enum kl_rc rc =
+            kl_sql__has_aggregate(f->args[0])
+                ? kl_fail_at(err, KL_E_INVALID_SQL, at, "aggregate function calls cannot be nested")
+                : kl_sql__bind_expr(b, f->args[0], &arg, err);
         b->collect_aggs = true;
         KL_TRY(rc);
         agg.arg = arg;
@@ -107,8 +126,9 @@ static enum kl_rc bind_aggregate(struct kl_binder *b, const PgQuery__FuncCall *f
 }
 
 static bool is_clock(struct kl_slice name) {
-    static const char *const names[] = {"now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
-        "transaction_timestamp", "statement_timestamp", "clock_timestamp", "timeofday", "age"};
+    static const char *const names[] = {"now", "current_timestamp", "current_date", "current_time",
+        "localtime", "localtimestamp", "transaction_timestamp", "statement_timestamp",
+        "clock_timestamp", "timeofday", "age"};
     for (size_t i = 0; i < KL_LEN(names); i++) {
         if (kl_slice_eq_str(name, names[i])) {
             return true;
@@ -117,21 +137,27 @@ static bool is_clock(struct kl_slice name) {
     return false;
 }
 
-enum kl_rc kl_sql__bind_call(struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_sql__bind_call(
+    struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, f->location);
     struct kl_slice name = kl_sql__func_name(f);
     enum kl_agg_kind kind;
-    if (f->over || f->agg_filter || f->n_agg_order > 0 || f->agg_within_group || f->agg_distinct || f->func_variadic || name.len == 0) {
-        return kl_fail_at(err, KL_E_UNSUPPORTED, at, "this form of function call is not supported here");
+    if (f->over || f->agg_filter || f->n_agg_order > 0 || f->agg_within_group || f->agg_distinct ||
+        f->func_variadic || name.len == 0) {
+        return kl_fail_at(
+            err, KL_E_UNSUPPORTED, at, "this form of function call is not supported here");
     }
     if (aggregate_kind(name, f->agg_star, &kind)) {
         if (!b->collect_aggs) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, at, "aggregate functions are not allowed in %s", b->no_columns ? b->no_columns : "WHERE");
+            return kl_fail_at(err, KL_E_INVALID_SQL, at,
+                "aggregate functions are not allowed in %s",
+                b->no_columns ? b->no_columns : "WHERE");
         }
         return bind_aggregate(b, f, kind, ret, err);
     }
     if (f->agg_star) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "%.*s(*) is not an aggregate function", KL_FMT(name));
+        return kl_fail_at(
+            err, KL_E_INVALID_SQL, at, "%.*s(*) is not an aggregate function", KL_FMT(name));
     }
     b->uses_clock |= is_clock(name);
     struct kl_expr **args = KL_ARENA_ARRAY(b->eb.arena, struct kl_expr *, f->n_args + 1);
@@ -144,19 +170,36 @@ enum kl_rc kl_sql__bind_call(struct kl_binder *b, const PgQuery__FuncCall *f, st
     return kl_expr_call(&b->eb, name, args, f->n_args, at, ret, err);
 }
 
-enum kl_rc kl_sql__bind_value_function(struct kl_binder *b, const PgQuery__SQLValueFunction *f, struct kl_expr **ret, struct kl_err *err) {
+enum kl_rc kl_sql__bind_value_function(struct kl_binder *b, const PgQuery__SQLValueFunction *f,
+    struct kl_expr **ret, struct kl_err *err) {
     struct kl_slice name;
     switch (f->op) {
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: name = KL_S("current_date"); break;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME: name = KL_S("current_time"); break;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP: name = KL_S("current_timestamp"); break;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME: name = KL_S("localtime"); break;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP: name = KL_S("localtimestamp"); break;
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE: name = KL_S("current_role"); break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE:
+        name = KL_S("current_date");
+        break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME:
+        name = KL_S("current_time");
+        break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
+        name = KL_S("current_timestamp");
+        break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME:
+        name = KL_S("localtime");
+        break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
+        name = KL_S("localtimestamp");
+        break;
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE:
+        name = KL_S("current_role");
+        break;
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: name = KL_S("current_user"); break;
-    default: return kl_fail_at(err, KL_E_UNSUPPORTED, kl_sql__at(b, f->location), "this function is not supported");
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER:
+        name = KL_S("current_user");
+        break;
+    default:
+        return kl_fail_at(
+            err, KL_E_UNSUPPORTED, kl_sql__at(b, f->location), "this function is not supported");
     }
     b->uses_clock |= is_clock(name);
     return kl_expr_call(&b->eb, name, NULL, 0, kl_sql__at(b, f->location), ret, err);

@@ -1,5 +1,6 @@
-/* INSERT ... VALUES: which columns are given, and one expression for each cell. Casting to the column's type, defaults and NOT NULL happen when the
- * row is made (stmt_write.c): a cell may be of any type until its value is there. */
+/* INSERT ... VALUES: which columns are given, and one expression for each cell. Casting to the
+ * column's type, defaults and NOT NULL happen when the row is made (stmt_write.c): a cell may be of
+ * any type until its value is there. */
 #include "sql/bind_internal.h"
 
 static enum kl_rc check_form(const PgQuery__InsertStmt *s, struct kl_err *err) {
@@ -26,14 +27,17 @@ static enum kl_rc check_form(const PgQuery__InsertStmt *s, struct kl_err *err) {
 }
 
 /* A column that may be written; its index. */
-static enum kl_rc target(struct kl_binder *b, const PgQuery__ResTarget *r, uint16_t *ret, struct kl_err *err) {
+static enum kl_rc target(
+    struct kl_binder *b, const PgQuery__ResTarget *r, uint16_t *ret, struct kl_err *err) {
     struct kl_slice name = kl_sql__pgstr(r->name);
     int at = kl_sql__at(b, r->location), col = kl_sql__column(b->table, name);
     if (r->n_indirection > 0) {
-        return kl_fail_at(err, KL_E_UNSUPPORTED, at, "a part of column \"%.*s\" cannot be assigned", KL_FMT(name));
+        return kl_fail_at(err, KL_E_UNSUPPORTED, at, "a part of column \"%.*s\" cannot be assigned",
+            KL_FMT(name));
     }
     if (col < 0 && name.len > 0 && name.ptr[0] == '_') {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at, "Column '%.*s' is a system column and cannot be written", KL_FMT(name));
+        return kl_fail_at(err, KL_E_INVALID_SQL, at,
+            "Column '%.*s' is a system column and cannot be written", KL_FMT(name));
     }
     if (col < 0) {
         kl_sql__no_column(b->table, KL_SLICE_NONE, name, at, err);
@@ -51,7 +55,8 @@ static enum kl_rc target(struct kl_binder *b, const PgQuery__ResTarget *r, uint1
     return KL_OK;
 }
 
-static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s, struct kl_plan_insert *ins, struct kl_err *err) {
+static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s,
+    struct kl_plan_insert *ins, struct kl_err *err) {
     const struct kl_table *t = b->table;
     size_t n = s->n_cols > 0 ? s->n_cols : t->n_cols;
     bool *seen = KL_ARENA_ARRAY(b->eb.arena, bool, t->n_cols + 1);
@@ -65,7 +70,8 @@ static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s, str
             const PgQuery__ResTarget *r = s->cols[i]->res_target;
             KL_TRY(target(b, r, &ins->targets[i], err));
             if (seen[ins->targets[i]]) {
-                return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, r->location), "column \"%s\" specified more than once", r->name);
+                return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, r->location),
+                    "column \"%s\" specified more than once", r->name);
             }
             seen[ins->targets[i]] = true;
         }
@@ -74,8 +80,10 @@ static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s, str
     return KL_OK;
 }
 
-/* How many cells a row has decides how many columns are given when the statement does not name them. */
-static enum kl_rc check_width(const PgQuery__InsertStmt *s, const PgQuery__SelectStmt *v, struct kl_plan_insert *ins, struct kl_err *err) {
+/* How many cells a row has decides how many columns are given when the statement does not name
+ * them. */
+static enum kl_rc check_width(const PgQuery__InsertStmt *s, const PgQuery__SelectStmt *v,
+    struct kl_plan_insert *ins, struct kl_err *err) {
     size_t width = v->values_lists[0]->list->n_items;
     for (size_t r = 1; r < v->n_values_lists; r++) {
         if (v->values_lists[r]->list->n_items != width) {
@@ -92,9 +100,11 @@ static enum kl_rc check_width(const PgQuery__InsertStmt *s, const PgQuery__Selec
     return KL_OK;
 }
 
-static enum kl_rc cells(struct kl_binder *b, const PgQuery__SelectStmt *v, struct kl_plan_insert *ins, struct kl_err *err) {
+static enum kl_rc cells(struct kl_binder *b, const PgQuery__SelectStmt *v,
+    struct kl_plan_insert *ins, struct kl_err *err) {
     ins->n_rows = v->n_values_lists;
-    ins->cells = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, ins->n_rows * ins->n_targets + 1);
+    ins->cells =
+        KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, ins->n_rows * ins->n_targets + 1);
     if (!ins->cells) {
         return kl_sql__no_room(err);
     }

@@ -1,4 +1,5 @@
-/* PostgreSQL's tree into plans: what the bind_*.c files share. The only place, with the DuckDB printer, that sees pg_query's types. */
+/* PostgreSQL's tree into plans: what the bind_*.c files share. The only place, with the DuckDB
+ * printer, that sees pg_query's types. */
 #ifndef KL_SQL_BIND_INTERNAL_H
 #define KL_SQL_BIND_INTERNAL_H
 
@@ -16,46 +17,61 @@ struct kl_binder {
     bool plain, internal;
     /* the relation in scope; table NULL: none */
     struct kl_table *table;
-    struct kl_slice alias;   /* empty: known by its own name */
+    struct kl_slice alias; /* empty: known by its own name */
     bool has_alias;
-    int16_t *slots;          /* what the source delivers, as met */
+    int16_t *slots; /* what the source delivers, as met */
     size_t n_slots;
-    uint16_t *slot_of;       /* per column, then _seq, _deleted: slot + 1 */
-    bool deleted_is_false;   /* _deleted is the constant false (writers see live rows only) */
-    const char *no_columns;  /* set: where columns may not be named, for the message */
-    /* aggregates: while not NULL, aggregate calls are collected here and plain columns are refused */
-    struct kl_agg *aggs;
+    uint16_t *slot_of;      /* per column, then _seq, _deleted: slot + 1 */
+    bool deleted_is_false;  /* _deleted is the constant false (writers see live rows only) */
+    const char *no_columns; /* set: where columns may not be named, for the message */
+    struct kl_agg *aggs;    /* met so far */
     size_t n_aggs;
-    bool collect_aggs;
-    bool uses_clock;         /* met NOW() or its like */
+    bool collect_aggs; /* in the outputs of an aggregate query: plain columns are refused */
+    bool uses_clock;   /* met NOW() or its like */
 };
 
-static inline int kl_sql__at(const struct kl_binder *b, int location) { return b->plain && location >= 0 ? location + 1 : 0; }
-static inline struct kl_slice kl_sql__pgstr(const char *s) { return kl_slice_str(s ? s : ""); }
+static inline int kl_sql__at(const struct kl_binder *b, int location) {
+    return b->plain && location >= 0 ? location + 1 : 0;
+}
+static inline struct kl_slice kl_sql__pgstr(const char *s) {
+    return kl_slice_str(s ? s : "");
+}
 
 /* ---- bind_query.c ---- */
-void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx, const struct kl_query_input *in, struct kl_plan *plan);
+void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx,
+    const struct kl_query_input *in, struct kl_plan *plan);
 /* Puts a relation into scope. all_columns: slot i is column i, then _seq (writers). */
-enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t, const PgQuery__Alias *alias, bool all_columns, struct kl_err *err);
+enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t,
+    const PgQuery__Alias *alias, bool all_columns, struct kl_err *err);
 struct kl_rel_name kl_sql__rel_name(const struct kl_binder *b, const PgQuery__RangeVar *v);
 /* PostgreSQL's parser; the tree is freed with pg_query__parse_result__free_unpacked. */
-enum kl_rc kl_sql__pg_parse(const char *text, bool plain, PgQuery__ParseResult **ret, struct kl_err *err);
+enum kl_rc kl_sql__pg_parse(
+    const char *text, bool plain, PgQuery__ParseResult **ret, struct kl_err *err);
 
 /* ---- bind_expr.c, bind_type.c ---- */
-enum kl_rc kl_sql__bind_expr(struct kl_binder *b, const PgQuery__Node *n, struct kl_expr **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_expr(
+    struct kl_binder *b, const PgQuery__Node *n, struct kl_expr **ret, struct kl_err *err);
 /* A condition: boolean, or made so. what: "WHERE". */
-enum kl_rc kl_sql__bind_condition(struct kl_binder *b, const PgQuery__Node *n, const char *what, struct kl_expr **ret, struct kl_err *err);
-enum kl_rc kl_sql__bind_slot(struct kl_binder *b, int col, struct kl_expr **ret, struct kl_err *err);
-enum kl_rc kl_sql__bind_type(struct kl_binder *b, const PgQuery__TypeName *n, struct kl_type *ret, struct kl_err *err);
-/* Column of the relation in scope that a reference names; KL_E_UNSUPPORTED for t.* and whole rows. */
-enum kl_rc kl_sql__bind_column(struct kl_binder *b, const PgQuery__ColumnRef *ref, int *ret_col, struct kl_err *err);
+enum kl_rc kl_sql__bind_condition(struct kl_binder *b, const PgQuery__Node *n, const char *what,
+    struct kl_expr **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_slot(
+    struct kl_binder *b, int col, struct kl_expr **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_type(
+    struct kl_binder *b, const PgQuery__TypeName *n, struct kl_type *ret, struct kl_err *err);
+/* Column of the relation in scope that a reference names; KL_E_UNSUPPORTED for t.* and whole rows.
+ */
+enum kl_rc kl_sql__bind_column(
+    struct kl_binder *b, const PgQuery__ColumnRef *ref, int *ret_col, struct kl_err *err);
 bool kl_sql__is_star(const PgQuery__Node *val, const PgQuery__ColumnRef **ret_ref);
 
 /* ---- bind_func.c ---- */
-enum kl_rc kl_sql__bind_call(struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err);
-enum kl_rc kl_sql__bind_value_function(struct kl_binder *b, const PgQuery__SQLValueFunction *f, struct kl_expr **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_call(
+    struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_value_function(struct kl_binder *b, const PgQuery__SQLValueFunction *f,
+    struct kl_expr **ret, struct kl_err *err);
 bool kl_sql__has_aggregate(const PgQuery__Node *n); /* as far as native expressions go */
-struct kl_slice kl_sql__func_name(const PgQuery__FuncCall *f); /* without pg_catalog; empty for another schema */
+struct kl_slice kl_sql__func_name(
+    const PgQuery__FuncCall *f); /* without pg_catalog; empty for another schema */
 
 /* ---- bind_name.c ---- */
 /* The name that PostgreSQL gives a result column. */
@@ -63,18 +79,23 @@ struct kl_slice kl_sql__output_name(const PgQuery__Node *val);
 
 /* ---- bind_deleted.c ---- */
 /* A WHERE that mentions _deleted in any way but `_deleted = false`: KL_E_UNSUPPORTED. */
-enum kl_rc kl_sql__check_deleted(struct kl_binder *b, const PgQuery__Node *where, struct kl_err *err);
+enum kl_rc kl_sql__check_deleted(
+    struct kl_binder *b, const PgQuery__Node *where, struct kl_err *err);
 /* The same for a SELECT and what is inside its FROM, WITH and set operations. */
-enum kl_rc kl_sql__check_deleted_select(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err);
+enum kl_rc kl_sql__check_deleted_select(
+    struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_err *err);
 
 /* ---- the statements ---- */
-enum kl_rc kl_sql__bind_select(struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_err *err); /* native: KL_E_UNSUPPORTED when it cannot be */
+enum kl_rc kl_sql__bind_select(struct kl_binder *b, PgQuery__SelectStmt *s,
+    struct kl_err *err); /* native: KL_E_UNSUPPORTED when it cannot be */
 enum kl_rc kl_sql__bind_insert(struct kl_binder *b, PgQuery__InsertStmt *s, struct kl_err *err);
 enum kl_rc kl_sql__bind_update(struct kl_binder *b, PgQuery__UpdateStmt *s, struct kl_err *err);
 enum kl_rc kl_sql__bind_delete(struct kl_binder *b, PgQuery__DeleteStmt *s, struct kl_err *err);
 /* System tables are closed, then the role. verb: "insert". */
-enum kl_rc kl_sql__may_write(struct kl_binder *b, struct kl_table *t, const char *verb, struct kl_err *err);
+enum kl_rc kl_sql__may_write(
+    struct kl_binder *b, struct kl_table *t, const char *verb, struct kl_err *err);
 /* Point access when the filter fixes every key column; else leaves the plan's access path alone. */
-enum kl_rc kl_sql__bind_access(struct kl_binder *b, const struct kl_expr *filter, struct kl_err *err);
+enum kl_rc kl_sql__bind_access(
+    struct kl_binder *b, const struct kl_expr *filter, struct kl_err *err);
 
 #endif

@@ -1,19 +1,21 @@
-/* The query of a subscription: one table, plain columns or *, a condition that is evaluated natively for every change. Whatever
- * could not be kept up to date exactly is refused here, when subscribing.
+/* The query of a subscription: one table, plain columns or *, a condition that is evaluated
+ * natively for every change. Whatever could not be kept up to date exactly is refused here, when
+ * subscribing.
  *
  *     SELECT columns FROM ns.t [WHERE ..] [ORDER BY ..] [OPTIONS (..)]
  *     SUBSCRIBE TO SELECT .. | SUBSCRIBE TO ns.t [WHERE ..] [OPTIONS (..)]
  *
- * ORDER BY without LIMIT changes no row of the answer: it is checked, and clients order the rows they keep. */
+ * ORDER BY without LIMIT changes no row of the answer: it is checked, and clients order the rows
+ * they keep. */
 #include "sql/bind_internal.h"
 #include "sql/parse_internal.h"
 #include "sql/shape.h"
 
 /* ---- text: the SELECT and the options ---- */
 struct live_text {
-    struct kl_slice select; /* or, for SUBSCRIBE TO ns.t, what follows TO */
-    bool bare;              /* the latter */
-    struct kl_slice options;/* OPTIONS (..), or empty */
+    struct kl_slice select;  /* or, for SUBSCRIBE TO ns.t, what follows TO */
+    bool bare;               /* the latter */
+    struct kl_slice options; /* OPTIONS (..), or empty */
 };
 
 /* The last OPTIONS ( at the outer level that runs to the end. */
@@ -61,16 +63,21 @@ static enum kl_rc one_option(struct kl_parser *p, struct kl_plan_live *live) {
     } else if (kl_slice_ieq_str(name, "from") || kl_slice_ieq_str(name, "from_seq_id")) {
         to = &live->from;
     } else {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "Unknown subscription option: '%.*s'. Valid options are: last_rows, batch_size, from",
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "Unknown subscription option: '%.*s'. Valid options are: last_rows, batch_size, from",
             KL_FMT(kl_slice(name.ptr, KL_MIN(name.len, (size_t)60))));
     }
     KL_TRY(kl_sql__need_op(p, "="));
-    return kl_sql__take_count(p, to == &live->from ? "from" : to == &live->last_rows ? "last_rows" : "batch_size",
+    return kl_sql__take_count(p,
+        to == &live->from        ? "from"
+        : to == &live->last_rows ? "last_rows"
+                                 : "batch_size",
         to == &live->batch_size ? 1 : 0, INT64_MAX, to);
 }
 
 /* p stands on a parser over the whole statement, so that positions are right. */
-static enum kl_rc read_options(struct kl_parser *p, struct kl_slice options, struct kl_plan_live *live) {
+static enum kl_rc read_options(
+    struct kl_parser *p, struct kl_slice options, struct kl_plan_live *live) {
     live->last_rows = live->batch_size = live->from = -1;
     if (options.len == 0) {
         return KL_OK;
@@ -107,7 +114,8 @@ static enum kl_rc check_form(const PgQuery__SelectStmt *s, struct kl_err *err) {
         return refuse(err, "WITH");
     }
     if (s->limit_count || s->limit_offset) {
-        return refuse(err, "LIMIT or OFFSET; to start with the newest rows use OPTIONS (last_rows = n)");
+        return refuse(
+            err, "LIMIT or OFFSET; to start with the newest rows use OPTIONS (last_rows = n)");
     }
     if (s->n_locking_clause > 0 || s->into_clause) {
         return refuse(err, "FOR UPDATE or INTO");
@@ -118,16 +126,25 @@ static enum kl_rc check_form(const PgQuery__SelectStmt *s, struct kl_err *err) {
     return KL_OK;
 }
 
-static enum kl_rc check_access(const struct kl_sql_ctx *ctx, const struct kl_table *t, struct kl_err *err) {
+static enum kl_rc check_access(
+    const struct kl_sql_ctx *ctx, const struct kl_table *t, struct kl_err *err) {
     if (kl_auth_may_read(ctx->session->role, t, err) == KL_OK) {
-        return t->type != KL_TABLE_SYSTEM ? KL_OK : kl_fail(err, KL_E_UNSUPPORTED, "Live queries over system tables are not available in this version");
+        return t->type != KL_TABLE_SYSTEM
+                   ? KL_OK
+                   : kl_fail(err, KL_E_UNSUPPORTED,
+                         "Live queries over system tables are not available in this version");
     }
     if (t->type == KL_TABLE_SYSTEM) {
-        return kl_fail(err, KL_E_PERMISSION_DENIED, "Cannot subscribe to system table '%.*s': insufficient privileges. Only DBA and system roles "
-            "can subscribe to system tables.", KL_FMT(t->qualified));
+        return kl_fail(err, KL_E_PERMISSION_DENIED,
+            "Cannot subscribe to system table '%.*s': insufficient privileges. Only DBA and system "
+            "roles "
+            "can subscribe to system tables.",
+            KL_FMT(t->qualified));
     }
     if (t->type == KL_TABLE_SHARED) {
-        return kl_fail(err, KL_E_PERMISSION_DENIED, "Cannot subscribe to shared table '%.*s': access level '%s' requires elevated privileges.",
+        return kl_fail(err, KL_E_PERMISSION_DENIED,
+            "Cannot subscribe to shared table '%.*s': access level '%s' requires elevated "
+            "privileges.",
             KL_FMT(t->qualified), kl_access_name(t->options.access));
     }
     return KL_E_PERMISSION_DENIED; /* the reason is in err */
@@ -138,7 +155,8 @@ static enum kl_rc open_table(struct kl_binder *b, const PgQuery__RangeVar *v, st
     struct kl_table *t;
     enum kl_rc rc = kl_sql__find_table(b->ctx, &name, &t, err);
     if (rc == KL_E_NOT_FOUND && name.ns.len == 0) {
-        return kl_fail_at(err, KL_E_NOT_FOUND, name.position, "Table not found: %.*s.%.*s. Query must use namespace.table format",
+        return kl_fail_at(err, KL_E_NOT_FOUND, name.position,
+            "Table not found: %.*s.%.*s. Query must use namespace.table format",
             KL_FMT(b->ctx->session->ns), KL_FMT(name.name));
     }
     KL_TRY(rc);
@@ -149,7 +167,8 @@ static enum kl_rc open_table(struct kl_binder *b, const PgQuery__RangeVar *v, st
 }
 
 /* ---- columns ---- */
-static enum kl_rc add_col(struct kl_binder *b, struct kl_plan_live *live, int col, const char *alias, struct kl_err *err) {
+static enum kl_rc add_col(struct kl_binder *b, struct kl_plan_live *live, int col,
+    const char *alias, struct kl_err *err) {
     struct kl_sink_col desc = kl_sql__sink_col(b->table, col);
     struct kl_expr *slot;
     if (alias && alias[0]) {
@@ -164,7 +183,8 @@ static enum kl_rc add_col(struct kl_binder *b, struct kl_plan_live *live, int co
     return rc;
 }
 
-static enum kl_rc plain_column(struct kl_binder *b, const PgQuery__ResTarget *r, struct kl_plan_live *live, struct kl_err *err) {
+static enum kl_rc plain_column(struct kl_binder *b, const PgQuery__ResTarget *r,
+    struct kl_plan_live *live, struct kl_err *err) {
     int col;
     if (!r->val || r->val->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) {
         return refuse(err, "expressions in its columns: name the columns, or use *");
@@ -177,7 +197,8 @@ static enum kl_rc plain_column(struct kl_binder *b, const PgQuery__ResTarget *r,
     return add_col(b, live, col, r->name, err);
 }
 
-static enum kl_rc bind_columns(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_plan_live *live, struct kl_err *err) {
+static enum kl_rc bind_columns(struct kl_binder *b, const PgQuery__SelectStmt *s,
+    struct kl_plan_live *live, struct kl_err *err) {
     const PgQuery__ColumnRef *ref;
     size_t most = KL_MAX(s->n_target_list, b->table->n_cols) + 2;
     live->cols = KL_ARENA_ARRAY(b->eb.arena, int16_t, most);
@@ -202,7 +223,8 @@ static enum kl_rc bind_columns(struct kl_binder *b, const PgQuery__SelectStmt *s
     return add_col(b, live, KL_COL_SEQ, NULL, err);
 }
 
-static enum kl_rc check_order(struct kl_binder *b, const PgQuery__SelectStmt *s, const struct kl_plan_live *live, struct kl_err *err) {
+static enum kl_rc check_order(struct kl_binder *b, const PgQuery__SelectStmt *s,
+    const struct kl_plan_live *live, struct kl_err *err) {
     for (size_t i = 0; i < s->n_sort_clause; i++) {
         const PgQuery__Node *n = s->sort_clause[i]->sort_by->node;
         struct kl_slice name = kl_sql__output_name(n);
@@ -218,7 +240,8 @@ static enum kl_rc check_order(struct kl_binder *b, const PgQuery__SelectStmt *s,
     return KL_OK;
 }
 
-static enum kl_rc bind_filter(struct kl_binder *b, const PgQuery__Node *where, struct kl_plan_live *live, struct kl_err *err) {
+static enum kl_rc bind_filter(struct kl_binder *b, const PgQuery__Node *where,
+    struct kl_plan_live *live, struct kl_err *err) {
     struct kl_expr *filter;
     if (!where) {
         return KL_OK;
@@ -230,18 +253,23 @@ static enum kl_rc bind_filter(struct kl_binder *b, const PgQuery__Node *where, s
     }
     KL_TRY(rc);
     if (b->uses_clock) {
-        return kl_fail(err, KL_E_UNSUPPORTED, "Subscription filter cannot use NOW(): rows would enter and leave it as time passes, without any "
+        return kl_fail(err, KL_E_UNSUPPORTED,
+            "Subscription filter cannot use NOW(): rows would enter and leave it as time passes, "
+            "without any "
             "change to tell of");
     }
     if (kl_expr_volatile(filter)) {
-        return kl_fail(err, KL_E_UNSUPPORTED, "Subscription filter cannot use functions that give another value each time");
+        return kl_fail(err, KL_E_UNSUPPORTED,
+            "Subscription filter cannot use functions that give another value each time");
     }
     live->filter = filter;
     return KL_OK;
 }
 
-static enum kl_rc bind_tree(struct kl_binder *b, PgQuery__ParseResult *tree, struct kl_plan_live *live, struct kl_err *err) {
-    if (tree->n_stmts != 1 || !tree->stmts[0]->stmt || tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+static enum kl_rc bind_tree(struct kl_binder *b, PgQuery__ParseResult *tree,
+    struct kl_plan_live *live, struct kl_err *err) {
+    if (tree->n_stmts != 1 || !tree->stmts[0]->stmt ||
+        tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
         return kl_fail(err, KL_E_INVALID_SQL, "A subscription needs one SELECT statement");
     }
     const PgQuery__SelectStmt *s = tree->stmts[0]->stmt->select_stmt;
@@ -259,12 +287,13 @@ static enum kl_rc bind_tree(struct kl_binder *b, PgQuery__ParseResult *tree, str
 
 #define BARE_PREFIX "SELECT * FROM "
 
-static enum kl_rc bind_select_text(const struct kl_sql_ctx *ctx, const struct live_text *text, struct kl_slice query, struct kl_plan *plan,
-    struct kl_plan_live *live, struct kl_err *err) {
+static enum kl_rc bind_select_text(const struct kl_sql_ctx *ctx, const struct live_text *text,
+    struct kl_slice query, struct kl_plan *plan, struct kl_plan_live *live, struct kl_err *err) {
     struct kl_query_input in = {.plain = true};
     struct kl_binder b;
     PgQuery__ParseResult *tree;
-    char *sql, *full = kl_arena_printf(&plan->arena, "%s%.*s", text->bare ? BARE_PREFIX : "", KL_FMT(text->select));
+    char *sql, *full = kl_arena_printf(
+                   &plan->arena, "%s%.*s", text->bare ? BARE_PREFIX : "", KL_FMT(text->select));
     if (!full) {
         return kl_sql__no_room(err);
     }
@@ -283,8 +312,8 @@ static enum kl_rc bind_select_text(const struct kl_sql_ctx *ctx, const struct li
     return rc;
 }
 
-enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query, struct kl_arena *arena, struct kl_bound *ret,
-    struct kl_err *err) {
+enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query,
+    struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err) {
     struct kl_parser p;
     struct live_text text;
     if (query.len == 0 || memchr(query.ptr, 0, query.len)) {
@@ -302,7 +331,8 @@ enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query,
     if (rc == KL_OK) {
         rc = read_options(&p, text.options, live);
     }
-    if (rc == KL_E_EXEC || rc == KL_E_TYPE) { /* the same fault in a query is one of the request here */
+    if (rc == KL_E_EXEC ||
+        rc == KL_E_TYPE) { /* the same fault in a query is one of the request here */
         rc = KL_E_INVALID_SQL;
         if (err) {
             err->rc = rc;

@@ -1,4 +1,5 @@
-/* Names: relations, columns, and what a result column is called. Names are stored in lower case and found in any. */
+/* Names: relations, columns, and what a result column is called. Names are stored in lower case and
+ * found in any. */
 #include "sql/bind_internal.h"
 
 /* ---- relations ---- */
@@ -15,10 +16,12 @@ static struct kl_slice lower(struct kl_slice s, char *buf, size_t cap) {
 #define CUT_AT 63
 static bool same_cut(const char *stored, struct kl_slice written) {
     size_t n = strlen(stored);
-    return (n == written.len || (written.len == CUT_AT && n == CUT_AT + 1)) && memcmp(stored, written.ptr, written.len) == 0;
+    return (n == written.len || (written.len == CUT_AT && n == CUT_AT + 1)) &&
+           memcmp(stored, written.ptr, written.len) == 0;
 }
 
-static struct kl_table *find_cut(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name) {
+static struct kl_table *find_cut(
+    const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name) {
     for (size_t i = 0; i < kl_cat_n_tables(cat); i++) {
         struct kl_table *t = kl_cat_table_at(cat, i);
         if (same_cut(t->ns, ns) && same_cut(t->name, name)) {
@@ -39,21 +42,25 @@ static struct kl_table *lookup(const struct kl_cat *cat, struct kl_slice ns, str
     return t || (ns.len != CUT_AT && name.len != CUT_AT) ? t : find_cut(cat, ns, name);
 }
 
-enum kl_rc kl_sql__find_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name, struct kl_table **ret, struct kl_err *err) {
+enum kl_rc kl_sql__find_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name,
+    struct kl_table **ret, struct kl_err *err) {
     struct kl_slice ns = name->ns.len > 0 ? name->ns : ctx->session->ns;
     if (name->catalog.len > 0 && !kl_slice_ieq(name->catalog, KL_S("kalam"))) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, name->position, "cross-database references are not implemented: \"%.*s.%.*s.%.*s\"",
+        return kl_fail_at(err, KL_E_INVALID_SQL, name->position,
+            "cross-database references are not implemented: \"%.*s.%.*s.%.*s\"",
             KL_FMT(name->catalog), KL_FMT(ns), KL_FMT(name->name));
     }
     struct kl_table *t = lookup(ctx->cat, ns, name->name);
     if (!t) {
-        return kl_fail_at(err, KL_E_NOT_FOUND, name->position, "Table not found: %.*s.%.*s", KL_FMT(ns), KL_FMT(name->name));
+        return kl_fail_at(err, KL_E_NOT_FOUND, name->position, "Table not found: %.*s.%.*s",
+            KL_FMT(ns), KL_FMT(name->name));
     }
     *ret = t;
     return KL_OK;
 }
 
-enum kl_rc kl_sql__readable_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name, struct kl_table **ret, struct kl_err *err) {
+enum kl_rc kl_sql__readable_table(const struct kl_sql_ctx *ctx, const struct kl_rel_name *name,
+    struct kl_table **ret, struct kl_err *err) {
     KL_TRY(kl_sql__find_table(ctx, name, ret, err));
     return kl_auth_may_read(ctx->session->role, *ret, err);
 }
@@ -75,15 +82,19 @@ int kl_sql__column(const struct kl_table *t, struct kl_slice name) {
     if (t->type == KL_TABLE_SYSTEM) {
         return KL_COL_NONE;
     }
-    return kl_slice_eq_str(folded, "_seq") ? KL_COL_SEQ : kl_slice_eq_str(folded, "_deleted") ? KL_COL_DELETED : KL_COL_NONE;
+    return kl_slice_eq_str(folded, "_seq")       ? KL_COL_SEQ
+           : kl_slice_eq_str(folded, "_deleted") ? KL_COL_DELETED
+                                                 : KL_COL_NONE;
 }
 
 struct kl_sink_col kl_sql__sink_col(const struct kl_table *t, int col) {
     if (col == KL_COL_SEQ) {
-        return (struct kl_sink_col){.name = KL_S("_seq"), .type = KL_TYPE(BIGINT), .flags = KL_COL_NOT_NULL};
+        return (struct kl_sink_col){
+            .name = KL_S("_seq"), .type = KL_TYPE(BIGINT), .flags = KL_COL_NOT_NULL};
     }
     if (col == KL_COL_DELETED) {
-        return (struct kl_sink_col){.name = KL_S("_deleted"), .type = KL_TYPE(BOOLEAN), .flags = KL_COL_NOT_NULL};
+        return (struct kl_sink_col){
+            .name = KL_S("_deleted"), .type = KL_TYPE(BOOLEAN), .flags = KL_COL_NOT_NULL};
     }
     const struct kl_column *c = &t->cols[col];
     uint8_t flags = c->nullable ? 0 : KL_COL_NOT_NULL;
@@ -114,7 +125,8 @@ static size_t distance(struct kl_slice a, struct kl_slice b, size_t max) {
     return row[b.len];
 }
 
-enum kl_rc kl_sql__no_column(const struct kl_table *t, struct kl_slice qualifier, struct kl_slice name, int position, struct kl_err *err) {
+enum kl_rc kl_sql__no_column(const struct kl_table *t, struct kl_slice qualifier,
+    struct kl_slice name, int position, struct kl_err *err) {
     const char *near = NULL;
     size_t best = KL_MAX(name.len / 3, (size_t)1) + 1;
     for (size_t i = 0; i < t->n_cols; i++) {
@@ -125,7 +137,8 @@ enum kl_rc kl_sql__no_column(const struct kl_table *t, struct kl_slice qualifier
         }
     }
     if (qualifier.len > 0) {
-        kl_fail_at(err, KL_E_EXEC, position, "column %.*s.%.*s does not exist", KL_FMT(qualifier), KL_FMT(name));
+        kl_fail_at(err, KL_E_EXEC, position, "column %.*s.%.*s does not exist", KL_FMT(qualifier),
+            KL_FMT(name));
     } else {
         kl_fail_at(err, KL_E_EXEC, position, "column \"%.*s\" does not exist", KL_FMT(name));
     }
@@ -153,8 +166,10 @@ static int figure(const PgQuery__Node *n, struct kl_slice *ret) {
     }
     case PG_QUERY__NODE__NODE_FUNC_CALL: {
         const PgQuery__FuncCall *f = n->func_call;
-        *ret = f->n_funcname > 0 && f->funcname[f->n_funcname - 1]->node_case == PG_QUERY__NODE__NODE_STRING
-            ? kl_sql__pgstr(f->funcname[f->n_funcname - 1]->string->sval) : KL_S("?column?");
+        *ret = f->n_funcname > 0 &&
+                       f->funcname[f->n_funcname - 1]->node_case == PG_QUERY__NODE__NODE_STRING
+                   ? kl_sql__pgstr(f->funcname[f->n_funcname - 1]->string->sval)
+                   : KL_S("?column?");
         return 2;
     }
     case PG_QUERY__NODE__NODE_A_EXPR:
@@ -166,13 +181,15 @@ static int figure(const PgQuery__Node *n, struct kl_slice *ret) {
     case PG_QUERY__NODE__NODE_TYPE_CAST: {
         const PgQuery__TypeName *t = n->type_cast->type_name;
         int strength = figure(n->type_cast->arg, ret);
-        if (strength <= 1 && t && t->n_names > 0 && t->names[t->n_names - 1]->node_case == PG_QUERY__NODE__NODE_STRING) {
+        if (strength <= 1 && t && t->n_names > 0 &&
+            t->names[t->n_names - 1]->node_case == PG_QUERY__NODE__NODE_STRING) {
             *ret = kl_sql__pgstr(t->names[t->n_names - 1]->string->sval);
             return 1;
         }
         return strength;
     }
-    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return figure(n->collate_clause->arg, ret);
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
+        return figure(n->collate_clause->arg, ret);
     case PG_QUERY__NODE__NODE_CASE_EXPR: {
         int strength = figure(n->case_expr->defresult, ret);
         if (strength <= 1) {
@@ -181,23 +198,45 @@ static int figure(const PgQuery__Node *n, struct kl_slice *ret) {
         }
         return strength;
     }
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR: *ret = KL_S("coalesce"); return 2;
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        *ret = KL_S("coalesce");
+        return 2;
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
-        *ret = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? KL_S("greatest") : KL_S("least");
+        *ret = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? KL_S("greatest")
+                                                                        : KL_S("least");
         return 2;
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
         switch (n->sqlvalue_function->op) {
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: *ret = KL_S("current_date"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME: *ret = KL_S("current_time"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP: *ret = KL_S("current_timestamp"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME: *ret = KL_S("localtime"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP: *ret = KL_S("localtimestamp"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE: *ret = KL_S("current_role"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER: *ret = KL_S("user"); return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: *ret = KL_S("session_user"); return 2;
-        default: *ret = KL_S("current_user"); return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE:
+            *ret = KL_S("current_date");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME:
+            *ret = KL_S("current_time");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
+            *ret = KL_S("current_timestamp");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME:
+            *ret = KL_S("localtime");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
+            *ret = KL_S("localtimestamp");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE:
+            *ret = KL_S("current_role");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER:
+            *ret = KL_S("user");
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER:
+            *ret = KL_S("session_user");
+            return 2;
+        default:
+            *ret = KL_S("current_user");
+            return 2;
         }
-    default: return 0;
+    default:
+        return 0;
     }
 }
 

@@ -1,4 +1,5 @@
-/* From text over PostgreSQL's parser to a plan: chooses the executor of a SELECT, hands the rest to bind_insert.c and bind_dml.c. */
+/* From text over PostgreSQL's parser to a plan: chooses the executor of a SELECT, hands the rest to
+ * bind_insert.c and bind_dml.c. */
 #include "sql/bind_internal.h"
 #include "sql/duck_print.h"
 
@@ -13,7 +14,8 @@ static int byte_position(const char *text, int chars) {
     return (int)(p - text) + 1;
 }
 
-enum kl_rc kl_sql__pg_parse(const char *text, bool plain, PgQuery__ParseResult **ret, struct kl_err *err) {
+enum kl_rc kl_sql__pg_parse(
+    const char *text, bool plain, PgQuery__ParseResult **ret, struct kl_err *err) {
     KL_TRY(kl_sql__check_depth(kl_slice_str(text), err));
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(text);
     enum kl_rc rc = KL_OK;
@@ -21,7 +23,8 @@ enum kl_rc kl_sql__pg_parse(const char *text, bool plain, PgQuery__ParseResult *
         int at = plain && r.error->cursorpos > 0 ? byte_position(text, r.error->cursorpos) : 0;
         rc = kl_fail_at(err, KL_E_INVALID_SQL, at, "%s", r.error->message);
     } else {
-        *ret = pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+        *ret = pg_query__parse_result__unpack(
+            NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
         if (!*ret) {
             rc = kl_fail(err, KL_E_INTERNAL, "the statement's tree cannot be read");
         }
@@ -31,17 +34,20 @@ enum kl_rc kl_sql__pg_parse(const char *text, bool plain, PgQuery__ParseResult *
 }
 
 /* ---- the binder ---- */
-static enum kl_rc derive(void *ctx, unsigned param, struct kl_type to, unsigned *ret_index, struct kl_err *err) {
+static enum kl_rc derive(
+    void *ctx, unsigned param, struct kl_type to, unsigned *ret_index, struct kl_err *err) {
     struct kl_binder *b = ctx;
     struct kl_plan *p = b->plan;
     for (unsigned i = 0; i < p->n_derived; i++) {
         struct kl_type t = p->derived[i].to;
-        if (p->derived[i].from == param && t.id == to.id && t.precision == to.precision && t.scale == to.scale && t.dim == to.dim) {
+        if (p->derived[i].from == param && t.id == to.id && t.precision == to.precision &&
+            t.scale == to.scale && t.dim == to.dim) {
             *ret_index = p->n_values + i;
             return KL_OK;
         }
     }
-    struct kl_plan_derived *grown = KL_ARENA_ARRAY(&p->arena, struct kl_plan_derived, p->n_derived + 1);
+    struct kl_plan_derived *grown =
+        KL_ARENA_ARRAY(&p->arena, struct kl_plan_derived, p->n_derived + 1);
     if (!grown) {
         return kl_sql__no_room(err);
     }
@@ -54,14 +60,20 @@ static enum kl_rc derive(void *ctx, unsigned param, struct kl_type to, unsigned 
     return KL_OK;
 }
 
-void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx, const struct kl_query_input *in, struct kl_plan *plan) {
-    *b = (struct kl_binder){.ctx = ctx, .plan = plan, .types = in->types, .n_types = in->n_types, .plain = in->plain,
+void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx,
+    const struct kl_query_input *in, struct kl_plan *plan) {
+    *b = (struct kl_binder){.ctx = ctx,
+        .plan = plan,
+        .types = in->types,
+        .n_types = in->n_types,
+        .plain = in->plain,
         .internal = in->internal};
     b->eb = (struct kl_expr_builder){.arena = &plan->arena, .derive = derive, .derive_ctx = b};
     plan->n_values = in->n_types;
 }
 
-enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t, const PgQuery__Alias *alias, bool all_columns, struct kl_err *err) {
+enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t,
+    const PgQuery__Alias *alias, bool all_columns, struct kl_err *err) {
     if (alias && alias->n_colnames > 0) {
         return kl_fail(err, KL_E_UNSUPPORTED, "column aliases of a table are not supported here");
     }
@@ -86,13 +98,15 @@ enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t, const P
 }
 
 struct kl_rel_name kl_sql__rel_name(const struct kl_binder *b, const PgQuery__RangeVar *v) {
-    return (struct kl_rel_name){.catalog = kl_sql__pgstr(v->catalogname), .ns = kl_sql__pgstr(v->schemaname),
-        .name = kl_sql__pgstr(v->relname), .position = kl_sql__at(b, v->location)};
+    return (struct kl_rel_name){.catalog = kl_sql__pgstr(v->catalogname),
+        .ns = kl_sql__pgstr(v->schemaname),
+        .name = kl_sql__pgstr(v->relname),
+        .position = kl_sql__at(b, v->location)};
 }
 
 /* ---- SELECT ---- */
-static enum kl_rc bind_duck(const struct kl_sql_ctx *ctx, const struct kl_query_input *in, PgQuery__SelectStmt *s, struct kl_plan *plan,
-    struct kl_err *err) {
+static enum kl_rc bind_duck(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
+    PgQuery__SelectStmt *s, struct kl_plan *plan, struct kl_err *err) {
     kl_sql__plan_reset(plan, KL_PLAN_DUCK);
     plan->n_values = in->n_types;
     enum kl_rc rc = kl_sql__duck_print(ctx, s, in->types, in->n_types, plan, err);
@@ -102,8 +116,8 @@ static enum kl_rc bind_duck(const struct kl_sql_ctx *ctx, const struct kl_query_
     return rc;
 }
 
-static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_query_input *in, PgQuery__SelectStmt *s, struct kl_plan *plan,
-    struct kl_err *err) {
+static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
+    PgQuery__SelectStmt *s, struct kl_plan *plan, struct kl_err *err) {
     struct kl_binder b;
     if (s->into_clause) {
         return kl_sql__unavailable(err, "SELECT INTO");
@@ -125,26 +139,33 @@ static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_quer
 }
 
 /* ---- any statement ---- */
-static enum kl_rc bind_node(const struct kl_sql_ctx *ctx, const struct kl_query_input *in, PgQuery__Node *n, struct kl_plan *plan,
-    struct kl_err *err) {
+static enum kl_rc bind_node(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
+    PgQuery__Node *n, struct kl_plan *plan, struct kl_err *err) {
     struct kl_binder b;
     kl_sql__binder_init(&b, ctx, in, plan);
     switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_SELECT_STMT: return bind_select(ctx, in, n->select_stmt, plan, err);
-    case PG_QUERY__NODE__NODE_INSERT_STMT: return kl_sql__bind_insert(&b, n->insert_stmt, err);
-    case PG_QUERY__NODE__NODE_UPDATE_STMT: return kl_sql__bind_update(&b, n->update_stmt, err);
-    case PG_QUERY__NODE__NODE_DELETE_STMT: return kl_sql__bind_delete(&b, n->delete_stmt, err);
-    default: return kl_fail(err, KL_E_UNSUPPORTED, "this statement is not available in this version");
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        return bind_select(ctx, in, n->select_stmt, plan, err);
+    case PG_QUERY__NODE__NODE_INSERT_STMT:
+        return kl_sql__bind_insert(&b, n->insert_stmt, err);
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+        return kl_sql__bind_update(&b, n->update_stmt, err);
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+        return kl_sql__bind_delete(&b, n->delete_stmt, err);
+    default:
+        return kl_fail(err, KL_E_UNSUPPORTED, "this statement is not available in this version");
     }
 }
 
-enum kl_rc kl_sql__bind_query(const struct kl_sql_ctx *ctx, const struct kl_query_input *in, struct kl_plan **ret, struct kl_err *err) {
+enum kl_rc kl_sql__bind_query(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
+    struct kl_plan **ret, struct kl_err *err) {
     PgQuery__ParseResult *tree;
     KL_TRY(kl_sql__pg_parse(in->text, in->plain, &tree, err));
     struct kl_plan *plan = kl_sql__plan_new(KL_PLAN_SELECT, ctx);
-    enum kl_rc rc = tree->n_stmts == 1 && tree->stmts[0]->stmt
-        ? bind_node(ctx, in, tree->stmts[0]->stmt, plan, err)
-        : kl_fail(err, KL_E_INVALID_SQL, "expected one statement, got %zu", tree->n_stmts);
+    enum kl_rc rc =
+        tree->n_stmts == 1 && tree->stmts[0]->stmt
+            ? bind_node(ctx, in, tree->stmts[0]->stmt, plan, err)
+            : kl_fail(err, KL_E_INVALID_SQL, "expected one statement, got %zu", tree->n_stmts);
     pg_query__parse_result__free_unpacked(tree, NULL);
     if (rc != KL_OK) {
         kl_plan_unref(plan);

@@ -1,8 +1,8 @@
-/* SELECT for the native executor: one relation or none, no joins, groups, windows, subqueries. Anything else is KL_E_UNSUPPORTED here and
- * goes to DuckDB.
+/* SELECT for the native executor: one relation or none, no joins, groups, windows, subqueries.
+ * Anything else is KL_E_UNSUPPORTED here and goes to DuckDB.
  *
- * Without ORDER BY rows come in primary key order where the table has one: clients page through tables without asking for an order, and get
- * the same answer whatever executor runs it. */
+ * Without ORDER BY rows come in primary key order where the table has one: clients page through
+ * tables without asking for an order, and get the same answer whatever executor runs it. */
 #include "sql/bind_internal.h"
 
 static enum kl_rc not_native(struct kl_err *err, const char *what) {
@@ -13,26 +13,34 @@ static enum kl_rc check_form(const PgQuery__SelectStmt *s, struct kl_err *err) {
     if (s->op != PG_QUERY__SET_OPERATION__SETOP_NONE) {
         return not_native(err, "a set operation");
     }
-    if (s->n_distinct_clause > 0 || s->n_group_clause > 0 || s->having_clause || s->n_window_clause > 0) {
+    if (s->n_distinct_clause > 0 || s->n_group_clause > 0 || s->having_clause ||
+        s->n_window_clause > 0) {
         return not_native(err, "DISTINCT, GROUP BY, HAVING or WINDOW");
     }
     if (s->with_clause || s->n_values_lists > 0) {
         return not_native(err, "WITH or VALUES");
     }
-    if (s->n_from_clause > 1 || (s->n_from_clause == 1 && s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)) {
+    if (s->n_from_clause > 1 ||
+        (s->n_from_clause == 1 && s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)) {
         return not_native(err, "a join or a subquery");
     }
-    if (s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES || s->n_target_list == 0) {
+    if (s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES ||
+        s->n_target_list == 0) {
         return not_native(err, "this SELECT");
     }
     return KL_OK;
 }
 
 /* ---- the select list ---- */
-static size_t star_width(const struct kl_table *t) { return t->n_cols + (t->type == KL_TABLE_SYSTEM ? 0 : 2); }
-static int star_col(const struct kl_table *t, size_t i) { return i < t->n_cols ? (int)i : i == t->n_cols ? KL_COL_SEQ : KL_COL_DELETED; }
+static size_t star_width(const struct kl_table *t) {
+    return t->n_cols + (t->type == KL_TABLE_SYSTEM ? 0 : 2);
+}
+static int star_col(const struct kl_table *t, size_t i) {
+    return i < t->n_cols ? (int)i : i == t->n_cols ? KL_COL_SEQ : KL_COL_DELETED;
+}
 
-static enum kl_rc count_outputs(struct kl_binder *b, const PgQuery__SelectStmt *s, size_t *ret, struct kl_err *err) {
+static enum kl_rc count_outputs(
+    struct kl_binder *b, const PgQuery__SelectStmt *s, size_t *ret, struct kl_err *err) {
     size_t n = 0;
     for (size_t i = 0; i < s->n_target_list; i++) {
         const PgQuery__ColumnRef *ref;
@@ -41,7 +49,8 @@ static enum kl_rc count_outputs(struct kl_binder *b, const PgQuery__SelectStmt *
             continue;
         }
         if (!b->table) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location), "SELECT * with no tables specified is not valid");
+            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location),
+                "SELECT * with no tables specified is not valid");
         }
         n += star_width(b->table);
     }
@@ -56,7 +65,8 @@ struct outputs {
     size_t n;
 };
 
-static enum kl_rc add_output(struct kl_binder *b, struct outputs *o, struct kl_sink_col col, int from, struct kl_expr *e, struct kl_err *err) {
+static enum kl_rc add_output(struct kl_binder *b, struct outputs *o, struct kl_sink_col col,
+    int from, struct kl_expr *e, struct kl_err *err) {
     if (kl_expr_type(e).id == KL_T_NULL) { /* an untyped literal is text in a result */
         KL_TRY(kl_expr_cast(&b->eb, e, KL_TYPE(TEXT), 0, &e, err));
     }
@@ -68,7 +78,8 @@ static enum kl_rc add_output(struct kl_binder *b, struct outputs *o, struct kl_s
     return KL_OK;
 }
 
-static enum kl_rc add_star(struct kl_binder *b, struct outputs *o, const PgQuery__ColumnRef *ref, struct kl_err *err) {
+static enum kl_rc add_star(
+    struct kl_binder *b, struct outputs *o, const PgQuery__ColumnRef *ref, struct kl_err *err) {
     if (ref->n_fields > 1) { /* t.*: is it ours? Asked as for a column that is surely there. */
         PgQuery__String name = PG_QUERY__STRING__INIT;
         PgQuery__Node last = PG_QUERY__NODE__INIT, *fields[4];
@@ -78,7 +89,8 @@ static enum kl_rc add_star(struct kl_binder *b, struct outputs *o, const PgQuery
         last.node_case = PG_QUERY__NODE__NODE_STRING;
         last.string = &name;
         if (ref->n_fields > 4) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location), "improper qualified name (too many dotted names)");
+            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location),
+                "improper qualified name (too many dotted names)");
         }
         memcpy(fields, ref->fields, ref->n_fields * sizeof(*fields));
         fields[ref->n_fields - 1] = &last;
@@ -87,7 +99,8 @@ static enum kl_rc add_star(struct kl_binder *b, struct outputs *o, const PgQuery
     }
     if (b->collect_aggs) {
         return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location),
-            "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function", b->table->cols[0].name);
+            "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function",
+            b->table->cols[0].name);
     }
     for (size_t i = 0; i < star_width(b->table); i++) {
         struct kl_expr *e;
@@ -98,7 +111,8 @@ static enum kl_rc add_star(struct kl_binder *b, struct outputs *o, const PgQuery
     return KL_OK;
 }
 
-static enum kl_rc bind_outputs(struct kl_binder *b, const PgQuery__SelectStmt *s, struct outputs *o, struct kl_err *err) {
+static enum kl_rc bind_outputs(
+    struct kl_binder *b, const PgQuery__SelectStmt *s, struct outputs *o, struct kl_err *err) {
     size_t n;
     KL_TRY(count_outputs(b, s, &n, err));
     o->exprs = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, n + 1);
@@ -133,22 +147,23 @@ static enum kl_rc bind_outputs(struct kl_binder *b, const PgQuery__SelectStmt *s
 }
 
 /* ---- ORDER BY ---- */
-static enum kl_rc by_position(struct kl_binder *b, const PgQuery__AConst *c, const struct outputs *o, const struct kl_expr **ret,
-    struct kl_err *err) {
+static enum kl_rc by_position(struct kl_binder *b, const PgQuery__AConst *c,
+    const struct outputs *o, const struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, c->location);
     if (c->isnull || c->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
         return kl_fail_at(err, KL_E_EXEC, at, "non-integer constant in ORDER BY");
     }
     if (c->ival->ival < 1 || (size_t)c->ival->ival > o->n) {
-        return kl_fail_at(err, KL_E_EXEC, at, "ORDER BY position %d is not in select list", c->ival->ival);
+        return kl_fail_at(
+            err, KL_E_EXEC, at, "ORDER BY position %d is not in select list", c->ival->ival);
     }
     *ret = o->exprs[c->ival->ival - 1];
     return KL_OK;
 }
 
 /* An output column of that name; *ret NULL when there is none. */
-static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref, const struct outputs *o, const struct kl_expr **ret,
-    struct kl_err *err) {
+static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref,
+    const struct outputs *o, const struct kl_expr **ret, struct kl_err *err) {
     *ret = NULL;
     if (ref->n_fields != 1 || ref->fields[0]->node_case != PG_QUERY__NODE__NODE_STRING) {
         return KL_OK;
@@ -159,8 +174,10 @@ static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref, co
         if (!kl_slice_eq(o->cols[i].name, name)) {
             continue;
         }
-        if (*ret && (o->from[i] == KL_COL_NONE || o->from[i] != first)) { /* the same plain column twice is one thing */
-            return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location), "ORDER BY \"%.*s\" is ambiguous", KL_FMT(name));
+        if (*ret && (o->from[i] == KL_COL_NONE ||
+                        o->from[i] != first)) { /* the same plain column twice is one thing */
+            return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location),
+                "ORDER BY \"%.*s\" is ambiguous", KL_FMT(name));
         }
         first = o->from[i];
         *ret = o->exprs[i];
@@ -168,8 +185,8 @@ static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref, co
     return KL_OK;
 }
 
-static enum kl_rc order_key(struct kl_binder *b, const PgQuery__SortBy *sort, const struct outputs *o, struct kl_order_key *ret,
-    struct kl_err *err) {
+static enum kl_rc order_key(struct kl_binder *b, const PgQuery__SortBy *sort,
+    const struct outputs *o, struct kl_order_key *ret, struct kl_err *err) {
     const PgQuery__Node *n = sort->node;
     if (sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING || !n) {
         return not_native(err, "ORDER BY USING");
@@ -187,25 +204,28 @@ static enum kl_rc order_key(struct kl_binder *b, const PgQuery__SortBy *sort, co
     }
     ret->descending = sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
     ret->nulls_first = sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
-        ? ret->descending : sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+                           ? ret->descending
+                           : sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
     return KL_OK;
 }
 
-static enum kl_rc bind_order(struct kl_binder *b, const PgQuery__SelectStmt *s, const struct outputs *o, struct kl_select *sel,
-    struct kl_err *err) {
+static enum kl_rc bind_order(struct kl_binder *b, const PgQuery__SelectStmt *s,
+    const struct outputs *o, struct kl_select *sel, struct kl_err *err) {
     sel->order = KL_ARENA_ARRAY(b->eb.arena, struct kl_order_key, s->n_sort_clause + 1);
     if (!sel->order) {
         return kl_sql__no_room(err);
     }
     for (; sel->n_order < s->n_sort_clause; sel->n_order++) {
-        KL_TRY(order_key(b, s->sort_clause[sel->n_order]->sort_by, o, &sel->order[sel->n_order], err));
+        KL_TRY(
+            order_key(b, s->sort_clause[sel->n_order]->sort_by, o, &sel->order[sel->n_order], err));
     }
     return KL_OK;
 }
 
 static enum kl_rc key_order(struct kl_binder *b, struct kl_select *sel, struct kl_err *err) {
     const struct kl_table *t = b->table;
-    if (!t || t->n_pk == 0 || t->type == KL_TABLE_STREAM || t->type == KL_TABLE_SYSTEM || b->plan->access.pk) {
+    if (!t || t->n_pk == 0 || t->type == KL_TABLE_STREAM || t->type == KL_TABLE_SYSTEM ||
+        b->plan->access.pk) {
         return KL_OK;
     }
     sel->order = KL_ARENA_ARRAY(b->eb.arena, struct kl_order_key, t->n_pk);
@@ -221,7 +241,8 @@ static enum kl_rc key_order(struct kl_binder *b, struct kl_select *sel, struct k
 }
 
 /* ---- LIMIT ---- */
-static enum kl_rc bind_count(struct kl_binder *b, const PgQuery__Node *n, const char *what, const struct kl_expr **ret, struct kl_err *err) {
+static enum kl_rc bind_count(struct kl_binder *b, const PgQuery__Node *n, const char *what,
+    const struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *e;
     if (!n || (n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->isnull)) {
         return KL_OK; /* LIMIT ALL too */
@@ -244,11 +265,13 @@ static enum kl_rc bind_from(struct kl_binder *b, const PgQuery__SelectStmt *s, s
     const PgQuery__RangeVar *v = s->from_clause[0]->range_var;
     struct kl_rel_name name = kl_sql__rel_name(b, v);
     struct kl_table *t;
-    KL_TRY(b->internal ? kl_sql__find_table(b->ctx, &name, &t, err) : kl_sql__readable_table(b->ctx, &name, &t, err));
+    KL_TRY(b->internal ? kl_sql__find_table(b->ctx, &name, &t, err)
+                       : kl_sql__readable_table(b->ctx, &name, &t, err));
     return kl_sql__binder_scope(b, t, v->alias, false, err);
 }
 
-static enum kl_rc bind_body(struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_select *sel, struct kl_err *err) {
+static enum kl_rc bind_body(
+    struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_select *sel, struct kl_err *err) {
     struct outputs o = {0};
     if (s->where_clause) {
         struct kl_expr *filter;

@@ -1,33 +1,45 @@
 /* ALTER TABLE: one operation a statement. */
 #include "sql/parse_internal.h"
 
-static enum kl_rc system_column(struct kl_parser *p, struct kl_slice name, const char *verb, int at) {
+static enum kl_rc system_column(
+    struct kl_parser *p, struct kl_slice name, const char *verb, int at) {
     if (name.len > 0 && name.ptr[0] == '_') {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "Cannot %s column '%.*s': system column cannot be modified", verb, KL_FMT(name));
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "Cannot %s column '%.*s': system column cannot be modified", verb, KL_FMT(name));
     }
     return KL_OK;
 }
 
 /* ---- ADD ---- */
 /* What rows written before the column existed will read: the default, evaluated now. */
-static enum kl_rc missing_value(struct kl_parser *p, const struct kl_column_def *c, struct kl_val *ret) {
+static enum kl_rc missing_value(
+    struct kl_parser *p, const struct kl_column_def *c, struct kl_val *ret) {
     const struct kl_column as_column = {.name = "", .type = c->type, .def = c->def};
-    struct kl_eval ev = {.session = p->ctx->session, .now_us = kl_clock_wall_us(), .arena = p->arena};
+    struct kl_eval ev = {
+        .session = p->ctx->session, .now_us = kl_clock_wall_us(), .arena = p->arena};
     struct kl_val v;
     switch (c->def.kind) {
-    case KL_DEFAULT_SNOWFLAKE: case KL_DEFAULT_UUID_V7: case KL_DEFAULT_ULID:
+    case KL_DEFAULT_SNOWFLAKE:
+    case KL_DEFAULT_UUID_V7:
+    case KL_DEFAULT_ULID:
         return kl_fail(p->err, KL_E_UNSUPPORTED,
-            "ADD COLUMN '%.*s' with a generated id as DEFAULT is not available: existing rows would all share one", KL_FMT(c->name));
-    case KL_DEFAULT_NONE: *ret = kl_val_null(c->type.id); return KL_OK;
-    default: break;
+            "ADD COLUMN '%.*s' with a generated id as DEFAULT is not available: existing rows "
+            "would all share one",
+            KL_FMT(c->name));
+    case KL_DEFAULT_NONE:
+        *ret = kl_val_null(c->type.id);
+        return KL_OK;
+    default:
+        break;
     }
     KL_TRY(kl_sql_eval_default(&as_column, &ev, &v, p->err));
     return kl_val_dup(p->arena, &v, ret) ? KL_OK : kl_sql__no_room(p->err);
 }
 
 static enum kl_rc add(struct kl_parser *p, struct kl_alter *a) {
-    bool constraint = kl_sql__at_word(p, "constraint") || kl_sql__at_word(p, "primary") || kl_sql__at_word(p, "unique") ||
-                      kl_sql__at_word(p, "check") || kl_sql__at_word(p, "foreign");
+    bool constraint = kl_sql__at_word(p, "constraint") || kl_sql__at_word(p, "primary") ||
+                      kl_sql__at_word(p, "unique") || kl_sql__at_word(p, "check") ||
+                      kl_sql__at_word(p, "foreign");
     bool column = kl_sql__take(p, "column");
     if (constraint && !column) {
         return kl_sql__unavailable(p->err, "ALTER TABLE ... ADD of a constraint");
@@ -41,7 +53,8 @@ static enum kl_rc add(struct kl_parser *p, struct kl_alter *a) {
         return kl_sql__syntax_error(p);
     }
     if (a->add.name.ptr[0] == '_') {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "Cannot add column '%.*s': reserved system column name", KL_FMT(a->add.name));
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "Cannot add column '%.*s': reserved system column name", KL_FMT(a->add.name));
     }
     if (a->add.pk_pos > 0) {
         return kl_sql__unavailable(p->err, "ADD COLUMN ... PRIMARY KEY");
@@ -54,7 +67,8 @@ static enum kl_rc add(struct kl_parser *p, struct kl_alter *a) {
 /* ---- DROP, RENAME, ACCESS ---- */
 static enum kl_rc drop(struct kl_parser *p, struct kl_alter *a) {
     bool column = kl_sql__take(p, "column");
-    if (!column && (kl_sql__at_word(p, "constraint") || kl_sql__at_word(p, "index") || kl_sql__at_word(p, "vector"))) {
+    if (!column && (kl_sql__at_word(p, "constraint") || kl_sql__at_word(p, "index") ||
+                       kl_sql__at_word(p, "vector"))) {
         return kl_sql__unavailable(p->err, "ALTER TABLE ... DROP of an index or constraint");
     }
     if (kl_sql__take(p, "if exists")) {
@@ -64,7 +78,8 @@ static enum kl_rc drop(struct kl_parser *p, struct kl_alter *a) {
     KL_TRY(kl_sql__take_name(p, &a->column));
     KL_TRY(system_column(p, a->column, "drop", at));
     if (kl_sql__at_word(p, "cascade") || kl_sql__at_word(p, "restrict")) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "DROP COLUMN CASCADE/RESTRICT is not supported");
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p),
+            "DROP COLUMN CASCADE/RESTRICT is not supported");
     }
     a->op = KL_ALTER_DROP;
     return KL_OK;
@@ -93,7 +108,8 @@ static enum kl_rc set_access(struct kl_parser *p, const struct kl_table *t, stru
         int at = kl_sql__here(p);
         KL_TRY(kl_sql__take_text(p, &key));
         if (!kl_slice_ieq_str(key, "access_level")) {
-            return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "Unknown table property '%.*s'. Known properties: ACCESS_LEVEL",
+            return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+                "Unknown table property '%.*s'. Known properties: ACCESS_LEVEL",
                 KL_FMT(kl_slice(key.ptr, KL_MIN(key.len, (size_t)60))));
         }
         KL_TRY(kl_sql__need_op(p, "="));
@@ -152,10 +168,12 @@ enum kl_rc kl_sql__parse_alter_table(struct kl_parser *p) {
     KL_TRY(kl_auth_may_alter(p->ctx->session->role, t, p->err));
     KL_TRY(operation(p, t, a));
     if (p->tok.punct == ',') {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "Only one ALTER TABLE operation is supported per statement");
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p),
+            "Only one ALTER TABLE operation is supported per statement");
     }
     if (kl_sql__at_word(p, "first") || kl_sql__at_word(p, "after")) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "Column position modifiers (FIRST/AFTER) are not supported");
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p),
+            "Column position modifiers (FIRST/AFTER) are not supported");
     }
     KL_TRY(kl_sql__need_end(p));
     kl_sql__plan_set_table(p->plan, t);

@@ -1,9 +1,11 @@
-/* One column of CREATE TABLE or ADD COLUMN: its type as written, then constraints in any order. What would have to be enforced and is not yet
- * (UNIQUE, CHECK, REFERENCES) is refused, never ignored. */
+/* One column of CREATE TABLE or ADD COLUMN: its type as written, then constraints in any order.
+ * What would have to be enforced and is not yet (UNIQUE, CHECK, REFERENCES) is refused, never
+ * ignored. */
 #include "sql/parse_internal.h"
 
 static enum kl_rc refuse(struct kl_parser *p, const char *what) {
-    return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "%s is not available in this version", what);
+    return kl_fail_at(
+        p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "%s is not available in this version", what);
 }
 
 /* ---- types ---- */
@@ -27,7 +29,8 @@ static enum kl_rc type_mods(struct kl_parser *p, const char **end) {
 }
 
 static bool type_word(struct kl_parser *p) {
-    static const char *const words[] = {"precision", "varying", "with time zone", "without time zone"};
+    static const char *const words[] = {
+        "precision", "varying", "with time zone", "without time zone"};
     for (size_t i = 0; i < KL_LEN(words); i++) {
         if (kl_sql__take(p, words[i])) {
             return true;
@@ -55,7 +58,8 @@ static enum kl_rc column_type(struct kl_parser *p, struct kl_type *ret, bool *re
         const char *before = p->tok.text.ptr;
         more = type_word(p);
         if (more) { /* the last byte of the words is just before what comes now, blanks aside */
-            struct kl_slice words = kl_slice_trim(kl_slice(before, (size_t)(p->tok.text.ptr - before)));
+            struct kl_slice words =
+                kl_slice_trim(kl_slice(before, (size_t)(p->tok.text.ptr - before)));
             end = words.ptr + words.len;
         }
     }
@@ -64,7 +68,8 @@ static enum kl_rc column_type(struct kl_parser *p, struct kl_type *ret, bool *re
     }
     enum kl_rc rc = kl_type_parse(kl_slice(from, (size_t)(end - from)), ret, p->err);
     if (rc == KL_OK && ret->id == KL_T_INTERVAL) {
-        rc = kl_fail(p->err, KL_E_INVALID_SQL, "Unsupported data type: INTERVAL is no type for a column");
+        rc = kl_fail(
+            p->err, KL_E_INVALID_SQL, "Unsupported data type: INTERVAL is no type for a column");
     }
     if (rc != KL_OK) {
         if (p->err) {
@@ -72,7 +77,8 @@ static enum kl_rc column_type(struct kl_parser *p, struct kl_type *ret, bool *re
         }
         return rc;
     }
-    static const char *const serials[] = {"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"};
+    static const char *const serials[] = {
+        "serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"};
     *ret_serial = false;
     for (size_t i = 0; i < KL_LEN(serials); i++) {
         *ret_serial |= kl_slice_ieq_str(first, serials[i]);
@@ -86,8 +92,9 @@ static bool default_call(struct kl_parser *p, enum kl_default_kind *ret, bool *r
         const char *name;
         enum kl_default_kind kind;
         bool bare; /* () may be left out */
-    } known[] = {{"now", KL_DEFAULT_NOW, false}, {"current_timestamp", KL_DEFAULT_NOW, true}, {"snowflake_id", KL_DEFAULT_SNOWFLAKE, false},
-        {"uuid_v7", KL_DEFAULT_UUID_V7, false}, {"ulid", KL_DEFAULT_ULID, false}, {"current_user", KL_DEFAULT_CURRENT_USER, true},
+    } known[] = {{"now", KL_DEFAULT_NOW, false}, {"current_timestamp", KL_DEFAULT_NOW, true},
+        {"snowflake_id", KL_DEFAULT_SNOWFLAKE, false}, {"uuid_v7", KL_DEFAULT_UUID_V7, false},
+        {"ulid", KL_DEFAULT_ULID, false}, {"current_user", KL_DEFAULT_CURRENT_USER, true},
         {"current_user_id", KL_DEFAULT_CURRENT_USER, false}};
     for (size_t i = 0; i < KL_LEN(known); i++) {
         if (kl_sql__take(p, known[i].name)) {
@@ -134,13 +141,15 @@ static enum kl_rc default_literal(struct kl_parser *p, struct kl_val *ret, bool 
         return KL_OK;
     }
     if (kl_sql__number(p->tok.text, negative, ret) != KL_OK) {
-        return kl_fail_at(p->err, KL_E_TYPE, kl_sql__here(p), "number \"%.*s\" has more than 38 digits", KL_FMT(p->tok.text));
+        return kl_fail_at(p->err, KL_E_TYPE, kl_sql__here(p),
+            "number \"%.*s\" has more than 38 digits", KL_FMT(p->tok.text));
     }
     kl_sql__advance(p);
     return KL_OK;
 }
 
-static enum kl_rc parse_default(struct kl_parser *p, const struct kl_column_def *c, struct kl_default *ret) {
+static enum kl_rc parse_default(
+    struct kl_parser *p, const struct kl_column_def *c, struct kl_default *ret) {
     int at = kl_sql__here(p);
     bool is = false, unclosed = false, bracket = kl_sql__take_punct(p, '(');
     struct kl_val v;
@@ -154,8 +163,10 @@ static enum kl_rc parse_default(struct kl_parser *p, const struct kl_column_def 
         is = kl_sql__take_punct(p, ')');
     }
     if (!is || p->tok.kind == KL_TOK_OP || p->tok.punct == '(') {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, at, "DEFAULT of column '%.*s': only literals, NOW(), CURRENT_TIMESTAMP, SNOWFLAKE_ID(), "
-            "UUID_V7(), ULID() and CURRENT_USER() are available", KL_FMT(c->name));
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, at,
+            "DEFAULT of column '%.*s': only literals, NOW(), CURRENT_TIMESTAMP, SNOWFLAKE_ID(), "
+            "UUID_V7(), ULID() and CURRENT_USER() are available",
+            KL_FMT(c->name));
     }
     if (ret->kind != KL_DEFAULT_LITERAL) {
         return KL_OK;
@@ -177,7 +188,8 @@ static enum kl_rc check_default(struct kl_parser *p, const struct kl_column_def 
     const char *what = "";
     switch (c->def.kind) {
     case KL_DEFAULT_NOW:
-        fits = t == KL_T_TIMESTAMP || t == KL_T_DATETIME || t == KL_T_DATE || t == KL_T_TIME || t == KL_T_TEXT;
+        fits = t == KL_T_TIMESTAMP || t == KL_T_DATETIME || t == KL_T_DATE || t == KL_T_TIME ||
+               t == KL_T_TEXT;
         what = "NOW() needs a TIMESTAMP, DATETIME, DATE, TIME or TEXT column";
         break;
     case KL_DEFAULT_SNOWFLAKE:
@@ -193,21 +205,26 @@ static enum kl_rc check_default(struct kl_parser *p, const struct kl_column_def 
         fits = t == KL_T_TEXT;
         what = "ULID() and CURRENT_USER() need a TEXT column";
         break;
-    default: break;
+    default:
+        break;
     }
-    return fits ? KL_OK : kl_fail_at(p->err, KL_E_TYPE, at, "DEFAULT of column '%.*s': %s", KL_FMT(c->name), what);
+    return fits ? KL_OK
+                : kl_fail_at(
+                      p->err, KL_E_TYPE, at, "DEFAULT of column '%.*s': %s", KL_FMT(c->name), what);
 }
 
 /* ---- constraints ---- */
 static bool take_identity(struct kl_parser *p) {
-    if (kl_sql__take(p, "generated always as identity") || kl_sql__take(p, "generated by default as identity") ||
-        kl_sql__take(p, "auto_increment") || kl_sql__take(p, "autoincrement") || kl_sql__take(p, "identity")) {
+    if (kl_sql__take(p, "generated always as identity") ||
+        kl_sql__take(p, "generated by default as identity") || kl_sql__take(p, "auto_increment") ||
+        kl_sql__take(p, "autoincrement") || kl_sql__take(p, "identity")) {
         return true;
     }
     return false;
 }
 
-static enum kl_rc constraint(struct kl_parser *p, struct kl_column_def *c, bool *not_null, bool *null) {
+static enum kl_rc constraint(
+    struct kl_parser *p, struct kl_column_def *c, bool *not_null, bool *null) {
     if (kl_sql__take(p, "not null")) {
         *not_null = true;
     } else if (kl_sql__take(p, "null")) {
@@ -216,7 +233,8 @@ static enum kl_rc constraint(struct kl_parser *p, struct kl_column_def *c, bool 
         c->pk_pos = 1;
     } else if (kl_sql__take(p, "default")) {
         if (c->def.kind != KL_DEFAULT_NONE) {
-            return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_sql__here(p), "multiple default values specified for column \"%.*s\"", KL_FMT(c->name));
+            return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_sql__here(p),
+                "multiple default values specified for column \"%.*s\"", KL_FMT(c->name));
         }
         return parse_default(p, c, &c->def);
     } else if (take_identity(p)) {
@@ -238,8 +256,8 @@ static enum kl_rc constraint(struct kl_parser *p, struct kl_column_def *c, bool 
 }
 
 static bool column_ends(const struct kl_parser *p) {
-    return p->tok.kind == KL_TOK_END || p->tok.punct == ',' || p->tok.punct == ')' || p->tok.punct == ';' ||
-           kl_sql__at_word(p, "first") || kl_sql__at_word(p, "after");
+    return p->tok.kind == KL_TOK_END || p->tok.punct == ',' || p->tok.punct == ')' ||
+           p->tok.punct == ';' || kl_sql__at_word(p, "first") || kl_sql__at_word(p, "after");
 }
 
 enum kl_rc kl_sql__parse_column(struct kl_parser *p, struct kl_column_def *ret) {
@@ -250,7 +268,8 @@ enum kl_rc kl_sql__parse_column(struct kl_parser *p, struct kl_column_def *ret) 
     KL_TRY(column_type(p, &c.type, &serial));
     while (!column_ends(p)) {
         if (kl_sql__take(p, "constraint")) {
-            struct kl_slice ignored; /* names of constraints have no use without messages that tell them apart */
+            struct kl_slice ignored; /* names of constraints have no use without messages that tell
+                                        them apart */
             KL_TRY(kl_sql__take_name(p, &ignored));
         }
         KL_TRY(constraint(p, &c, &not_null, &null));
@@ -260,7 +279,8 @@ enum kl_rc kl_sql__parse_column(struct kl_parser *p, struct kl_column_def *ret) 
         c.def.kind = c.def.kind == KL_DEFAULT_NONE ? KL_DEFAULT_SNOWFLAKE : c.def.kind;
     }
     if (null && (not_null || c.pk_pos > 0)) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "conflicting NULL/NOT NULL declarations for column \"%.*s\"", KL_FMT(c.name));
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "conflicting NULL/NOT NULL declarations for column \"%.*s\"", KL_FMT(c.name));
     }
     c.nullable = !not_null && c.pk_pos == 0;
     KL_TRY(check_default(p, &c, at));

@@ -1,7 +1,9 @@
 /* CREATE, ALTER, DROP NAMESPACE; USE and SET NAMESPACE. */
 #include "sql/parse_internal.h"
 
-static enum kl_rc admin(struct kl_parser *p) { return kl_auth_may(p->ctx->session->role, KL_MAY_NAMESPACE_DDL, p->err); }
+static enum kl_rc admin(struct kl_parser *p) {
+    return kl_auth_may(p->ctx->session->role, KL_MAY_NAMESPACE_DDL, p->err);
+}
 
 enum kl_rc kl_sql__parse_create_namespace(struct kl_parser *p) {
     KL_TRY(admin(p));
@@ -39,7 +41,8 @@ static enum kl_rc option_value(struct kl_parser *p, struct kl_buf *out) {
         return KL_OK;
     }
     struct kl_val v;
-    if ((p->tok.kind != KL_TOK_INT && p->tok.kind != KL_TOK_NUMBER) || kl_sql__number(p->tok.text, negative, &v) != KL_OK) {
+    if ((p->tok.kind != KL_TOK_INT && p->tok.kind != KL_TOK_NUMBER) ||
+        kl_sql__number(p->tok.text, negative, &v) != KL_OK) {
         return kl_sql__syntax_error(p);
     }
     kl_val_to_text(&v, out);
@@ -64,7 +67,8 @@ static enum kl_rc options(struct kl_parser *p, struct kl_buf *out) {
     kl_buf_putc(out, '}');
     KL_TRY(kl_sql__need_punct(p, ')'));
     KL_TRY(kl_sql__need_end(p));
-    return out->failed ? kl_sql__no_room(p->err) : kl_sql__plan_dup(p->plan, kl_buf_view(out), &p->plan->text, p->err);
+    return out->failed ? kl_sql__no_room(p->err)
+                       : kl_sql__plan_dup(p->plan, kl_buf_view(out), &p->plan->text, p->err);
 }
 
 enum kl_rc kl_sql__parse_alter_namespace(struct kl_parser *p) {
@@ -91,7 +95,8 @@ enum kl_rc kl_sql__parse_use(struct kl_parser *p) {
     KL_TRY(kl_sql__take_name(p, &p->plan->name));
     KL_TRY(kl_sql__need_end(p));
     if (!kl_cat_namespace(p->ctx->cat, p->plan->name)) {
-        return kl_fail_at(p->err, KL_E_NOT_FOUND, at, "Namespace '%.*s' does not exist", KL_FMT(p->plan->name));
+        return kl_fail_at(
+            p->err, KL_E_NOT_FOUND, at, "Namespace '%.*s' does not exist", KL_FMT(p->plan->name));
     }
     return KL_OK;
 }

@@ -1,5 +1,7 @@
-/* What follows the columns of CREATE TABLE: WITH (...) or OPTIONS (...), and the older words FLUSH POLICY, RETENTION, EPHEMERAL, MAX_BUFFER, in any order.
- * An option that is not known is refused with the list of those that are; one that is known has an effect or is refused for this type of table. */
+/* What follows the columns of CREATE TABLE: WITH (...) or OPTIONS (...), and the older words FLUSH
+ * POLICY, RETENTION, EPHEMERAL, MAX_BUFFER, in any order. An option that is not known is refused
+ * with the list of those that are; one that is known has an effect or is refused for this type of
+ * table. */
 #include "sql/parse_internal.h"
 
 #define MAX_TTL_S 31536000     /* as stream.default_ttl_seconds */
@@ -7,7 +9,9 @@
 #define MAX_FLUSH_ROWS 999999
 #define MAX_FLUSH_S 86399
 #define MAX_BUFFER_ROWS 10000000
-#define KNOWN "TYPE, STORAGE_ID, USE_USER_STORAGE, FLUSH_POLICY, DELETED_RETENTION_HOURS, TTL_SECONDS, ACCESS_LEVEL, MAX_BUFFER"
+#define KNOWN                                                                                      \
+    "TYPE, STORAGE_ID, USE_USER_STORAGE, FLUSH_POLICY, DELETED_RETENTION_HOURS, TTL_SECONDS, "     \
+    "ACCESS_LEVEL, MAX_BUFFER"
 
 static enum kl_rc twice(struct kl_parser *p, int at, const char *what) {
     return kl_sql__bad_table(p, at, "%s is given more than once", what);
@@ -57,7 +61,8 @@ static enum kl_rc flush_rows(struct kl_parser *p, struct kl_table_clauses *c, in
     return KL_OK;
 }
 
-static enum kl_rc flush_interval(struct kl_parser *p, struct kl_table_clauses *c, int64_t n, int at) {
+static enum kl_rc flush_interval(
+    struct kl_parser *p, struct kl_table_clauses *c, int64_t n, int at) {
     if (n < 1) {
         return kl_sql__bad_table(p, at, "FLUSH_POLICY must specify 'rows' or 'interval' > 0");
     }
@@ -73,17 +78,23 @@ static enum kl_rc flush_interval(struct kl_parser *p, struct kl_table_clauses *c
 }
 
 /* 'rows:N', 'interval:S', or both with a comma. */
-static enum kl_rc flush_text(struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
+static enum kl_rc flush_text(
+    struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
     while (true) {
         const char *comma = text.len > 0 ? memchr(text.ptr, ',', text.len) : NULL;
-        struct kl_slice part = kl_slice_trim(comma ? kl_slice(text.ptr, (size_t)(comma - text.ptr)) : text);
+        struct kl_slice part =
+            kl_slice_trim(comma ? kl_slice(text.ptr, (size_t)(comma - text.ptr)) : text);
         const char *colon = part.len > 0 ? memchr(part.ptr, ':', part.len) : NULL;
-        struct kl_slice key = colon ? kl_slice_trim(kl_slice(part.ptr, (size_t)(colon - part.ptr))) : part;
-        struct kl_slice value = colon ? kl_slice_trim(kl_slice_from(part, (size_t)(colon - part.ptr) + 1)) : KL_S("");
+        struct kl_slice key =
+            colon ? kl_slice_trim(kl_slice(part.ptr, (size_t)(colon - part.ptr))) : part;
+        struct kl_slice value =
+            colon ? kl_slice_trim(kl_slice_from(part, (size_t)(colon - part.ptr) + 1)) : KL_S("");
         int64_t n;
         bool rows = kl_slice_ieq_str(key, "rows"), interval = kl_slice_ieq_str(key, "interval");
         if ((!rows && !interval) || !kl_parse_i64(value, &n)) {
-            return kl_sql__bad_table(p, at, "Invalid FLUSH_POLICY '%.*s'. Use 'rows:N', 'interval:SECONDS' or 'rows:N,interval:SECONDS'",
+            return kl_sql__bad_table(p, at,
+                "Invalid FLUSH_POLICY '%.*s'. Use 'rows:N', 'interval:SECONDS' or "
+                "'rows:N,interval:SECONDS'",
                 KL_FMT(kl_slice(part.ptr, KL_MIN(part.len, (size_t)60))));
         }
         KL_TRY(rows ? flush_rows(p, c, n, at) : flush_interval(p, c, n, at));
@@ -112,22 +123,26 @@ static enum kl_rc flush_words(struct kl_parser *p, struct kl_table_clauses *c) {
 }
 
 /* ---- one option ---- */
-enum kl_rc kl_sql__access_level(struct kl_parser *p, struct kl_slice text, int position, enum kl_access *ret) {
+enum kl_rc kl_sql__access_level(
+    struct kl_parser *p, struct kl_slice text, int position, enum kl_access *ret) {
     for (int a = KL_ACCESS_PUBLIC; a <= KL_ACCESS_DBA; a++) {
         if (kl_slice_ieq_str(text, kl_access_name((enum kl_access)a))) {
             *ret = (enum kl_access)a;
             return KL_OK;
         }
     }
-    return kl_fail_at(p->err, KL_E_INVALID_SQL, position, "Invalid access level '%.*s'. Supported: PUBLIC, PRIVATE, RESTRICTED, DBA",
+    return kl_fail_at(p->err, KL_E_INVALID_SQL, position,
+        "Invalid access level '%.*s'. Supported: PUBLIC, PRIVATE, RESTRICTED, DBA",
         KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
 }
 
-static enum kl_rc set_type(struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
+static enum kl_rc set_type(
+    struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
     for (int t = KL_TABLE_USER; t <= KL_TABLE_STREAM; t++) {
         if (kl_slice_ieq_str(text, kl_table_type_name((enum kl_table_type)t))) {
             if (c->type != 0 && c->type != (enum kl_table_type)t) {
-                return kl_sql__bad_table(p, at, "Conflicting table type definitions: CREATE %s TABLE vs TYPE option %.*s",
+                return kl_sql__bad_table(p, at,
+                    "Conflicting table type definitions: CREATE %s TABLE vs TYPE option %.*s",
                     kl_table_type_name(c->type), KL_FMT(text));
             }
             c->type = (enum kl_table_type)t;
@@ -138,16 +153,20 @@ static enum kl_rc set_type(struct kl_parser *p, struct kl_table_clauses *c, stru
         KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
 }
 
-static enum kl_rc set_storage(struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
+static enum kl_rc set_storage(
+    struct kl_parser *p, struct kl_table_clauses *c, struct kl_slice text, int at) {
     for (size_t i = 0; i < text.len; i++) {
         char ch = text.ptr[i];
-        bool ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_' || ch == '-';
+        bool ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+                  (ch >= '0' && ch <= '9') || ch == '_' || ch == '-';
         if (!ok) {
-            return kl_sql__bad_table(p, at, "Invalid storage id '%.*s'", KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
+            return kl_sql__bad_table(p, at, "Invalid storage id '%.*s'",
+                KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
         }
     }
     if (!kl_slice_eq_str(text, "local")) {
-        return kl_fail_at(p->err, KL_E_NOT_FOUND, at, "Storage '%.*s' does not exist", KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
+        return kl_fail_at(p->err, KL_E_NOT_FOUND, at, "Storage '%.*s' does not exist",
+            KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
     }
     c->options.storage_id = "local";
     return KL_OK;
@@ -158,7 +177,8 @@ static enum kl_rc set_flag(struct kl_parser *p, bool *ret) {
     int at = kl_sql__here(p);
     KL_TRY(kl_sql__take_text(p, &text));
     if (!kl_slice_ieq_str(text, "true") && !kl_slice_ieq_str(text, "false")) {
-        return kl_sql__bad_table(p, at, "expected TRUE or FALSE, got '%.*s'", KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
+        return kl_sql__bad_table(p, at, "expected TRUE or FALSE, got '%.*s'",
+            KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
     }
     *ret = kl_slice_ieq_str(text, "true");
     return KL_OK;
@@ -178,14 +198,16 @@ static enum kl_rc option(struct kl_parser *p, struct kl_table_clauses *c) {
     }
     if (kl_slice_ieq_str(name, "deleted_retention_hours")) {
         c->has_retention = true;
-        return count(p, "DELETED_RETENTION_HOURS", MAX_RETENTION_H, &c->options.deleted_retention_hours);
+        return count(
+            p, "DELETED_RETENTION_HOURS", MAX_RETENTION_H, &c->options.deleted_retention_hours);
     }
     if (kl_slice_ieq_str(name, "use_user_storage")) {
         c->has_user_storage = true;
         return set_flag(p, &c->options.use_user_storage);
     }
     bool type = kl_slice_ieq_str(name, "type"), storage = kl_slice_ieq_str(name, "storage_id");
-    bool flush = kl_slice_ieq_str(name, "flush_policy"), access = kl_slice_ieq_str(name, "access_level");
+    bool flush = kl_slice_ieq_str(name, "flush_policy"),
+         access = kl_slice_ieq_str(name, "access_level");
     if (!type && !storage && !flush && !access) {
         return kl_sql__bad_table(p, name_at, "Unknown table option '%.*s'. Known options: " KNOWN,
             KL_FMT(kl_slice(name.ptr, KL_MIN(name.len, (size_t)60))));
@@ -195,7 +217,9 @@ static enum kl_rc option(struct kl_parser *p, struct kl_table_clauses *c) {
         c->has_access = true;
         return kl_sql__access_level(p, text, at, &c->options.access);
     }
-    return type ? set_type(p, c, text, at) : storage ? set_storage(p, c, text, at) : flush_text(p, c, text, at);
+    return type      ? set_type(p, c, text, at)
+           : storage ? set_storage(p, c, text, at)
+                     : flush_text(p, c, text, at);
 }
 
 static enum kl_rc option_list(struct kl_parser *p, struct kl_table_clauses *c) {
@@ -225,7 +249,8 @@ enum kl_rc kl_sql__parse_table_clauses(struct kl_parser *p, struct kl_table_clau
         } else if (kl_sql__take(p, "using")) {
             struct kl_slice engine;
             KL_TRY(kl_sql__take_name(p, &engine));
-            return kl_fail_at(p->err, KL_E_UNSUPPORTED, at, "USING %.*s is not available: there is one kind of storage engine", KL_FMT(engine));
+            return kl_fail_at(p->err, KL_E_UNSUPPORTED, at,
+                "USING %.*s is not available: there is one kind of storage engine", KL_FMT(engine));
         } else {
             return kl_sql__syntax_error(p);
         }

@@ -1,5 +1,6 @@
-/* CREATE, ALTER, DROP TABLE. Order of refusals: what does not parse, what the caller may not do, what cannot be. Whether names are taken, free or known is
- * asked again by the catalog when the change is made: this snapshot may be older by then. */
+/* CREATE, ALTER, DROP TABLE. Order of refusals: what does not parse, what the caller may not do,
+ * what cannot be. Whether names are taken, free or known is asked again by the catalog when the
+ * change is made: this snapshot may be older by then. */
 #include "sql/parse_internal.h"
 
 /* ---- CREATE: columns ---- */
@@ -9,10 +10,13 @@ struct columns {
     bool inline_pk, table_pk;
 };
 
-static enum kl_rc push_column(struct kl_parser *p, struct columns *c, const struct kl_column_def *def, int at) {
+static enum kl_rc push_column(
+    struct kl_parser *p, struct columns *c, const struct kl_column_def *def, int at) {
     for (size_t i = 0; i < c->n; i++) {
         if (kl_slice_eq(c->list[i].name, def->name)) {
-            return kl_sql__bad_table(p, at, "Duplicate column name '%.*s'. Column names are case-insensitive.", KL_FMT(def->name));
+            return kl_sql__bad_table(p, at,
+                "Duplicate column name '%.*s'. Column names are case-insensitive.",
+                KL_FMT(def->name));
         }
     }
     if (c->n == KL_ROW_MAX_COLS) {
@@ -52,10 +56,13 @@ static enum kl_rc table_key(struct kl_parser *p, struct columns *c) {
             col = kl_slice_eq(c->list[i].name, name) ? &c->list[i] : col;
         }
         if (!col) {
-            return kl_sql__bad_table(p, at, "PRIMARY KEY column '%.*s' not found in column list", KL_FMT(name));
+            return kl_sql__bad_table(
+                p, at, "PRIMARY KEY column '%.*s' not found in column list", KL_FMT(name));
         }
         if (col->pk_pos > 0 || pos == 32) {
-            return kl_sql__bad_table(p, at, "column '%.*s' is in the PRIMARY KEY twice, or the key has more than 32 columns", KL_FMT(name));
+            return kl_sql__bad_table(p, at,
+                "column '%.*s' is in the PRIMARY KEY twice, or the key has more than 32 columns",
+                KL_FMT(name));
         }
         col->pk_pos = ++pos;
         col->nullable = false;
@@ -76,10 +83,15 @@ static enum kl_rc table_constraint(struct kl_parser *p, struct columns *c, bool 
         return table_key(p, c);
     }
     struct kl_parser look = *p;
-    bool open = (kl_sql__take(&look, "unique") || kl_sql__take(&look, "check") || kl_sql__take(&look, "foreign key")) && look.tok.punct == '(';
+    bool open = (kl_sql__take(&look, "unique") || kl_sql__take(&look, "check") ||
+                    kl_sql__take(&look, "foreign key")) &&
+                look.tok.punct == '(';
     if (open) {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "%s is not available in this version",
-            kl_sql__at_word(p, "unique") ? "UNIQUE" : kl_sql__at_word(p, "check") ? "CHECK" : "FOREIGN KEY");
+        return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p),
+            "%s is not available in this version",
+            kl_sql__at_word(p, "unique")  ? "UNIQUE"
+            : kl_sql__at_word(p, "check") ? "CHECK"
+                                          : "FOREIGN KEY");
     }
     *ret_is = false;
     return KL_OK;
@@ -114,10 +126,12 @@ static enum kl_rc check_stream(struct kl_parser *p, const struct kl_table_clause
         return kl_sql__bad_table(p, 0, "STREAM tables must specify 'TTL_SECONDS'");
     }
     if (c->has_flush) {
-        return kl_sql__bad_table(p, 0, "FLUSH_POLICY is not supported for STREAM tables: their rows are never flushed");
+        return kl_sql__bad_table(
+            p, 0, "FLUSH_POLICY is not supported for STREAM tables: their rows are never flushed");
     }
     if (c->has_retention) {
-        return kl_sql__bad_table(p, 0, "DELETED_RETENTION_HOURS is not supported for STREAM tables");
+        return kl_sql__bad_table(
+            p, 0, "DELETED_RETENTION_HOURS is not supported for STREAM tables");
     }
     return KL_OK;
 }
@@ -153,8 +167,9 @@ static enum kl_table_type default_type(const struct kl_parser *p, struct kl_slic
 
 static enum kl_rc check_names(struct kl_parser *p, const struct kl_table_def *def) {
     if (kl_namespace_is_system(def->ns)) {
-        return kl_fail(p->err, KL_E_EXEC, "Cannot create system table '%.*s.%.*s'. System tables are managed internally.", KL_FMT(def->ns),
-            KL_FMT(def->name));
+        return kl_fail(p->err, KL_E_EXEC,
+            "Cannot create system table '%.*s.%.*s'. System tables are managed internally.",
+            KL_FMT(def->ns), KL_FMT(def->name));
     }
     KL_TRY(kl_name_check("table", def->name, p->err));
     for (size_t i = 0; i < def->n_cols; i++) {
@@ -189,7 +204,11 @@ enum kl_rc kl_sql__parse_create_table(struct kl_parser *p, enum kl_table_type pr
     if (!clauses.has_retention) {
         clauses.options.deleted_retention_hours = 168;
     }
-    *def = (struct kl_table_def){.ns = name.ns, .name = name.name, .type = clauses.type, .options = clauses.options, .cols = cols.list,
+    *def = (struct kl_table_def){.ns = name.ns,
+        .name = name.name,
+        .type = clauses.type,
+        .options = clauses.options,
+        .cols = cols.list,
         .n_cols = cols.n};
     KL_TRY(kl_auth_may_create(p->ctx->session->role, def->type, def->options.access, p->err));
     KL_TRY(kl_auth_may_use_namespace(p->ctx->session->role, def->ns, p->err));
@@ -218,9 +237,11 @@ enum kl_rc kl_sql__parse_drop_table(struct kl_parser *p) {
         return KL_OK;
     }
     if (!kl_role_is_admin(p->ctx->session->role)) {
-        return kl_fail(p->err, KL_E_PERMISSION_DENIED, "Insufficient privileges to drop this table");
+        return kl_fail(
+            p->err, KL_E_PERMISSION_DENIED, "Insufficient privileges to drop this table");
     }
     return p->plan->if_exists ? KL_OK
-        : kl_fail_at(p->err, KL_E_NOT_FOUND, name.position, "Not found: Table '%.*s' not found in namespace '%.*s'", KL_FMT(name.name),
-              KL_FMT(name.ns));
+                              : kl_fail_at(p->err, KL_E_NOT_FOUND, name.position,
+                                    "Not found: Table '%.*s' not found in namespace '%.*s'",
+                                    KL_FMT(name.name), KL_FMT(name.ns));
 }

@@ -26,7 +26,8 @@ static enum kl_rc role(struct kl_parser *p) {
     int at = kl_sql__here(p);
     KL_TRY(kl_sql__take_text(p, &name));
     if (!kl_role_parse(name, &u->role)) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at, "Unknown role '%.*s'. Roles: user, service, dba, system", KL_FMT(name));
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "Unknown role '%.*s'. Roles: user, service, dba, system", KL_FMT(name));
     }
     if (u->role == KL_ROLE_SYSTEM && p->ctx->session->role != KL_ROLE_SYSTEM) {
         return kl_fail_at(p->err, KL_E_PERMISSION_DENIED, at, "DBA cannot grant System role");

@@ -5,18 +5,27 @@ enum { NAME, ORDINAL, ID, TYPE, NULLABLE, KEY, DEFAULT, COMMENT, VERSION, N_COLS
 
 static const struct kl_sink_col columns[N_COLS] = {
     [NAME] = {.name = {"column_name", 11}, .type = {.id = KL_T_TEXT}, .flags = KL_COL_NOT_NULL},
-    [ORDINAL] = {.name = {"ordinal_position", 16}, .type = {.id = KL_T_INT}, .flags = KL_COL_NOT_NULL},
+    [ORDINAL] = {.name = {"ordinal_position", 16},
+        .type = {.id = KL_T_INT},
+        .flags = KL_COL_NOT_NULL},
     [ID] = {.name = {"column_id", 9}, .type = {.id = KL_T_BIGINT}, .flags = KL_COL_NOT_NULL},
     [TYPE] = {.name = {"data_type", 9}, .type = {.id = KL_T_TEXT}, .flags = KL_COL_NOT_NULL},
-    [NULLABLE] = {.name = {"is_nullable", 11}, .type = {.id = KL_T_BOOLEAN}, .flags = KL_COL_NOT_NULL},
-    [KEY] = {.name = {"is_primary_key", 14}, .type = {.id = KL_T_BOOLEAN}, .flags = KL_COL_NOT_NULL},
+    [NULLABLE] = {.name = {"is_nullable", 11},
+        .type = {.id = KL_T_BOOLEAN},
+        .flags = KL_COL_NOT_NULL},
+    [KEY] = {.name = {"is_primary_key", 14},
+        .type = {.id = KL_T_BOOLEAN},
+        .flags = KL_COL_NOT_NULL},
     [DEFAULT] = {.name = {"column_default", 14}, .type = {.id = KL_T_TEXT}},
     [COMMENT] = {.name = {"column_comment", 14}, .type = {.id = KL_T_TEXT}},
-    [VERSION] = {.name = {"schema_version", 14}, .type = {.id = KL_T_INT}, .flags = KL_COL_NOT_NULL},
+    [VERSION] = {.name = {"schema_version", 14},
+        .type = {.id = KL_T_INT},
+        .flags = KL_COL_NOT_NULL},
 };
 
 /* text: scratch for the type and the default, borrowed by vals. */
-static void describe_column(const struct kl_table *t, const struct kl_column *c, struct kl_buf *text, struct kl_val *vals) {
+static void describe_column(
+    const struct kl_table *t, const struct kl_column *c, struct kl_buf *text, struct kl_val *vals) {
     kl_buf_clear(text);
     kl_type_sql_name(c->type, text);
     size_t type_len = text->len;
@@ -27,12 +36,15 @@ static void describe_column(const struct kl_table *t, const struct kl_column *c,
     vals[TYPE] = kl_val_text(kl_slice(text->data, type_len));
     vals[NULLABLE] = kl_val_bool(c->nullable);
     vals[KEY] = kl_val_bool(c->pk_pos > 0);
-    vals[DEFAULT] = text->len > type_len ? kl_val_text(kl_slice(text->data + type_len, text->len - type_len)) : kl_val_null(KL_T_TEXT);
+    vals[DEFAULT] = text->len > type_len
+                        ? kl_val_text(kl_slice(text->data + type_len, text->len - type_len))
+                        : kl_val_null(KL_T_TEXT);
     vals[COMMENT] = c->comment ? kl_val_text(kl_slice_str(c->comment)) : kl_val_null(KL_T_TEXT);
     vals[VERSION] = kl_val_int(KL_T_INT, t->version);
 }
 
-static enum kl_rc describe_rows(const struct kl_table *t, struct kl_sink *sink, struct kl_buf *text, struct kl_err *err) {
+static enum kl_rc describe_rows(
+    const struct kl_table *t, struct kl_sink *sink, struct kl_buf *text, struct kl_err *err) {
     struct kl_val vals[N_COLS];
     uint16_t last = 0;
     for (size_t i = 0; i < t->n_cols; i++) {
@@ -43,8 +55,11 @@ static enum kl_rc describe_rows(const struct kl_table *t, struct kl_sink *sink, 
     if (t->type == KL_TABLE_SYSTEM) {
         return KL_OK;
     }
-    const struct kl_column seq = {.ordinal = (uint16_t)(last + 1), .name = "_seq", .type = KL_TYPE(BIGINT)};
-    const struct kl_column deleted = {.ordinal = (uint16_t)(last + 2), .name = "_deleted", .type = KL_TYPE(BOOLEAN),
+    const struct kl_column seq = {
+        .ordinal = (uint16_t)(last + 1), .name = "_seq", .type = KL_TYPE(BIGINT)};
+    const struct kl_column deleted = {.ordinal = (uint16_t)(last + 2),
+        .name = "_deleted",
+        .type = KL_TYPE(BOOLEAN),
         .def = {.kind = KL_DEFAULT_LITERAL, .value = {.type = KL_T_BOOLEAN}}};
     describe_column(t, &seq, text, vals);
     KL_TRY(sink->row(sink, vals, err));

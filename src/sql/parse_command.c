@@ -1,5 +1,5 @@
-/* Which statement of KalamDB's own is it? And the answer for those that this version does not have, with the role asked first where the
- * statement is for administrators. */
+/* Which statement of KalamDB's own is it? And the answer for those that this version does not have,
+ * with the role asked first where the statement is for administrators. */
 #include "sql/bind_internal.h"
 #include "sql/parse_internal.h"
 #include "sql/shape.h"
@@ -12,7 +12,8 @@ static enum kl_rc create(struct kl_parser *p) {
     static const struct {
         const char *words;
         enum kl_table_type type;
-    } tables[] = {{"table", 0}, {"user table", KL_TABLE_USER}, {"shared table", KL_TABLE_SHARED}, {"stream table", KL_TABLE_STREAM}};
+    } tables[] = {{"table", 0}, {"user table", KL_TABLE_USER}, {"shared table", KL_TABLE_SHARED},
+        {"stream table", KL_TABLE_STREAM}};
     for (size_t i = 0; i < KL_LEN(tables); i++) {
         if (kl_sql__take(p, tables[i].words)) {
             return kl_sql__parse_create_table(p, tables[i].type);
@@ -25,7 +26,8 @@ static enum kl_rc create(struct kl_parser *p) {
 }
 
 static enum kl_rc alter(struct kl_parser *p) {
-    if (kl_sql__take(p, "table") || kl_sql__take(p, "user table") || kl_sql__take(p, "shared table") || kl_sql__take(p, "stream table")) {
+    if (kl_sql__take(p, "table") || kl_sql__take(p, "user table") ||
+        kl_sql__take(p, "shared table") || kl_sql__take(p, "stream table")) {
         return kl_sql__parse_alter_table(p);
     }
     if (kl_sql__take(p, "namespace")) {
@@ -35,7 +37,8 @@ static enum kl_rc alter(struct kl_parser *p) {
 }
 
 static enum kl_rc drop(struct kl_parser *p) {
-    if (kl_sql__take(p, "table") || kl_sql__take(p, "user table") || kl_sql__take(p, "shared table") || kl_sql__take(p, "stream table")) {
+    if (kl_sql__take(p, "table") || kl_sql__take(p, "user table") ||
+        kl_sql__take(p, "shared table") || kl_sql__take(p, "stream table")) {
         return kl_sql__parse_drop_table(p);
     }
     if (kl_sql__take(p, "namespace")) {
@@ -49,8 +52,10 @@ static enum kl_rc dispatch(struct kl_parser *p) {
     static const struct {
         const char *word;
         enum kl_rc (*parse)(struct kl_parser *p);
-    } known[] = {{"create", create}, {"alter", alter}, {"drop", drop}, {"use", kl_sql__parse_use}, {"set namespace", kl_sql__parse_use},
-        {"show", kl_sql__parse_show}, {"describe", kl_sql__parse_describe}, {"desc", kl_sql__parse_describe}, {"kill", kl_sql__parse_kill}};
+    } known[] = {{"create", create}, {"alter", alter}, {"drop", drop}, {"use", kl_sql__parse_use},
+        {"set namespace", kl_sql__parse_use}, {"show", kl_sql__parse_show},
+        {"describe", kl_sql__parse_describe}, {"desc", kl_sql__parse_describe},
+        {"kill", kl_sql__parse_kill}};
     for (size_t i = 0; i < KL_LEN(known); i++) {
         if (kl_sql__take(p, known[i].word)) {
             return known[i].parse(p);
@@ -65,33 +70,62 @@ static const struct {
     const char *words, *name;
     int action;
 } absent[] = {
-    {"create or replace view", "CREATE VIEW", KL_MAY_CREATE_VIEW}, {"create view", "CREATE VIEW", KL_MAY_CREATE_VIEW},
-    {"create materialized view", "CREATE MATERIALIZED VIEW", KL_MAY_CREATE_VIEW}, {"drop view", "DROP VIEW", KL_MAY_CREATE_VIEW},
-    {"create topic", "CREATE TOPIC", KL_MAY_TOPIC_DDL}, {"alter topic", "ALTER TOPIC", KL_MAY_TOPIC_DDL},
-    {"drop topic", "DROP TOPIC", KL_MAY_TOPIC_DDL}, {"clear topic", "CLEAR TOPIC", KL_MAY_TOPIC_DDL},
-    {"consume", "CONSUME", KL_MAY_CONSUME}, {"ack", "ACK", KL_MAY_CONSUME},
-    {"create storage", "CREATE STORAGE", KL_MAY_STORAGE_DDL}, {"alter storage", "ALTER STORAGE", KL_MAY_STORAGE_DDL},
-    {"drop storage", "DROP STORAGE", KL_MAY_STORAGE_DDL}, {"storage check", "STORAGE CHECK", KL_MAY_STORAGE_DDL},
-    {"storage flush", "STORAGE FLUSH", KL_MAY_FLUSH}, {"storage compact", "STORAGE COMPACT", KL_MAY_FLUSH},
-    {"flush", "FLUSH", KL_MAY_FLUSH}, {"backup", "BACKUP", KL_MAY_BACKUP},
-    {"restore user", "RESTORE USER", KL_MAY_USER_DDL}, {"restore", "RESTORE", KL_MAY_RESTORE},
-    {"export user data", "EXPORT USER DATA", ANYONE}, {"cluster", "CLUSTER", KL_MAY_CLUSTER},
-    {"explain", "EXPLAIN", KL_MAY_EXPLAIN}, {"set", "SET", KL_MAY_SET}, {"reset", "RESET", KL_MAY_SET},
-    {"create unique index", "CREATE INDEX", ANYONE}, {"create index", "CREATE INDEX", ANYONE}, {"drop index", "DROP INDEX", ANYONE},
-    {"begin", "BEGIN", ANYONE}, {"start transaction", "START TRANSACTION", ANYONE}, {"commit", "COMMIT", ANYONE}, {"end", "END", ANYONE},
-    {"rollback", "ROLLBACK", ANYONE}, {"abort", "ABORT", ANYONE}, {"savepoint", "SAVEPOINT", ANYONE},
-    {"truncate", "TRUNCATE", ANYONE}, {"copy", "COPY", ANYONE}, {"merge", "MERGE", ANYONE},
-    {"grant", "GRANT", ANYONE}, {"revoke", "REVOKE", ANYONE}, {"vacuum", "VACUUM", ANYONE}, {"analyze", "ANALYZE", ANYONE},
+    {"create or replace view", "CREATE VIEW", KL_MAY_CREATE_VIEW},
+    {"create view", "CREATE VIEW", KL_MAY_CREATE_VIEW},
+    {"create materialized view", "CREATE MATERIALIZED VIEW", KL_MAY_CREATE_VIEW},
+    {"drop view", "DROP VIEW", KL_MAY_CREATE_VIEW},
+    {"create topic", "CREATE TOPIC", KL_MAY_TOPIC_DDL},
+    {"alter topic", "ALTER TOPIC", KL_MAY_TOPIC_DDL},
+    {"drop topic", "DROP TOPIC", KL_MAY_TOPIC_DDL},
+    {"clear topic", "CLEAR TOPIC", KL_MAY_TOPIC_DDL},
+    {"consume", "CONSUME", KL_MAY_CONSUME},
+    {"ack", "ACK", KL_MAY_CONSUME},
+    {"create storage", "CREATE STORAGE", KL_MAY_STORAGE_DDL},
+    {"alter storage", "ALTER STORAGE", KL_MAY_STORAGE_DDL},
+    {"drop storage", "DROP STORAGE", KL_MAY_STORAGE_DDL},
+    {"storage check", "STORAGE CHECK", KL_MAY_STORAGE_DDL},
+    {"storage flush", "STORAGE FLUSH", KL_MAY_FLUSH},
+    {"storage compact", "STORAGE COMPACT", KL_MAY_FLUSH},
+    {"flush", "FLUSH", KL_MAY_FLUSH},
+    {"backup", "BACKUP", KL_MAY_BACKUP},
+    {"restore user", "RESTORE USER", KL_MAY_USER_DDL},
+    {"restore", "RESTORE", KL_MAY_RESTORE},
+    {"export user data", "EXPORT USER DATA", ANYONE},
+    {"cluster", "CLUSTER", KL_MAY_CLUSTER},
+    {"explain", "EXPLAIN", KL_MAY_EXPLAIN},
+    {"set", "SET", KL_MAY_SET},
+    {"reset", "RESET", KL_MAY_SET},
+    {"create unique index", "CREATE INDEX", ANYONE},
+    {"create index", "CREATE INDEX", ANYONE},
+    {"drop index", "DROP INDEX", ANYONE},
+    {"begin", "BEGIN", ANYONE},
+    {"start transaction", "START TRANSACTION", ANYONE},
+    {"commit", "COMMIT", ANYONE},
+    {"end", "END", ANYONE},
+    {"rollback", "ROLLBACK", ANYONE},
+    {"abort", "ABORT", ANYONE},
+    {"savepoint", "SAVEPOINT", ANYONE},
+    {"truncate", "TRUNCATE", ANYONE},
+    {"copy", "COPY", ANYONE},
+    {"merge", "MERGE", ANYONE},
+    {"grant", "GRANT", ANYONE},
+    {"revoke", "REVOKE", ANYONE},
+    {"vacuum", "VACUUM", ANYONE},
+    {"analyze", "ANALYZE", ANYONE},
 };
 
-/* "create  function f ..." as "CREATE FUNCTION": the first words, for a statement that PostgreSQL knows and we do not. */
+/* "create  function f ..." as "CREATE FUNCTION": the first words, for a statement that PostgreSQL
+ * knows and we do not. */
 static enum kl_rc name_unknown(struct kl_parser *p) {
     char name[80];
     size_t n = 0;
     struct kl_parser start;
     kl_sql__parser_init(&start, p->ctx, p->stmt, NULL);
-    for (int words = 0; words < 2 && start.tok.kind == KL_TOK_WORD && n + start.tok.text.len + 2 < sizeof(name); words++) {
-        bool object = kl_sql__at_word(&start, "create") || kl_sql__at_word(&start, "alter") || kl_sql__at_word(&start, "drop");
+    for (int words = 0;
+         words < 2 && start.tok.kind == KL_TOK_WORD && n + start.tok.text.len + 2 < sizeof(name);
+         words++) {
+        bool object = kl_sql__at_word(&start, "create") || kl_sql__at_word(&start, "alter") ||
+                      kl_sql__at_word(&start, "drop");
         if (words > 0) {
             name[n++] = ' ';
         }
@@ -116,7 +150,8 @@ enum kl_rc kl_sql__parse_other(struct kl_parser *p) {
     for (size_t i = 0; i < KL_LEN(absent); i++) {
         if (kl_sql__take(p, absent[i].words)) {
             if (absent[i].action != ANYONE) {
-                KL_TRY(kl_auth_may(p->ctx->session->role, (enum kl_action)absent[i].action, p->err));
+                KL_TRY(
+                    kl_auth_may(p->ctx->session->role, (enum kl_action)absent[i].action, p->err));
             }
             return kl_sql__unavailable(p->err, absent[i].name);
         }
@@ -136,10 +171,12 @@ enum kl_rc kl_sql__parse_other(struct kl_parser *p) {
     }
     bool nothing = tree->n_stmts == 0;
     pg_query__parse_result__free_unpacked(tree, NULL);
-    return nothing ? kl_fail(p->err, KL_E_EMPTY_SQL, "No SQL statements provided") : name_unknown(p);
+    return nothing ? kl_fail(p->err, KL_E_EMPTY_SQL, "No SQL statements provided")
+                   : name_unknown(p);
 }
 
-enum kl_rc kl_sql__bind_command(const struct kl_sql_ctx *ctx, struct kl_slice stmt, struct kl_plan **ret, struct kl_err *err) {
+enum kl_rc kl_sql__bind_command(
+    const struct kl_sql_ctx *ctx, struct kl_slice stmt, struct kl_plan **ret, struct kl_err *err) {
     struct kl_parser p;
     kl_sql__parser_init(&p, ctx, stmt, err);
     p.plan = kl_sql__plan_new(KL_PLAN_USE, ctx);

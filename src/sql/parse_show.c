@@ -19,15 +19,18 @@ static enum kl_rc show_tables(struct kl_parser *p) {
     struct kl_slice ns;
     int at;
     if (!kl_sql__take(p, "in") && !kl_sql__take(p, "from")) {
-        return listing(p, "SELECT * FROM system.schemas WHERE is_latest ORDER BY namespace_id, table_name");
+        return listing(
+            p, "SELECT * FROM system.schemas WHERE is_latest ORDER BY namespace_id, table_name");
     }
     kl_sql__take(p, "namespace");
     at = kl_sql__here(p);
     KL_TRY(kl_sql__take_name(p, &ns));
     if (!kl_cat_namespace(p->ctx->cat, ns)) {
-        return kl_fail_at(p->err, KL_E_NOT_FOUND, at, "Namespace '%.*s' does not exist", KL_FMT(ns));
+        return kl_fail_at(
+            p->err, KL_E_NOT_FOUND, at, "Namespace '%.*s' does not exist", KL_FMT(ns));
     }
-    struct kl_buf sql = {0}; /* a namespace that exists has no quotes in its name, but let that not be what safety rests on */
+    struct kl_buf sql = {0}; /* a namespace that exists has no quotes in its name, but let that not
+                                be what safety rests on */
     struct kl_val name = kl_val_text(ns);
     kl_buf_puts(&sql, "SELECT * FROM system.schemas WHERE is_latest AND namespace_id = ");
     kl_val_to_sql(&name, &sql);

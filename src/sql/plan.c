@@ -5,7 +5,9 @@
 
 #define PLAN_BYTES ((size_t)64 << 20)
 
-enum kl_rc kl_sql__no_room(struct kl_err *err) { return kl_fail(err, KL_E_TOO_LARGE, "statement is too large"); }
+enum kl_rc kl_sql__no_room(struct kl_err *err) {
+    return kl_fail(err, KL_E_TOO_LARGE, "statement is too large");
+}
 
 struct kl_plan *kl_sql__plan_new(enum kl_plan_kind kind, const struct kl_sql_ctx *ctx) {
     static _Atomic uint64_t next_id = 1;
@@ -42,12 +44,15 @@ void kl_sql__plan_set_table(struct kl_plan *p, struct kl_table *t) {
     p->table = t;
 }
 
-enum kl_rc kl_sql__plan_dup(struct kl_plan *p, struct kl_slice s, struct kl_slice *ret, struct kl_err *err) {
+enum kl_rc kl_sql__plan_dup(
+    struct kl_plan *p, struct kl_slice s, struct kl_slice *ret, struct kl_err *err) {
     *ret = kl_arena_dup(&p->arena, s);
     return ret->ptr ? KL_OK : kl_sql__no_room(err);
 }
 
-void kl_plan_ref(struct kl_plan *p) { atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed); }
+void kl_plan_ref(struct kl_plan *p) {
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
 
 void kl_plan_unref(struct kl_plan *p) {
     if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1) {
@@ -63,20 +68,39 @@ void kl_bound_release(struct kl_bound *b) {
 
 bool kl_plan_is_write(const struct kl_plan *p) {
     switch (p->kind) {
-    case KL_PLAN_SELECT: case KL_PLAN_DUCK: case KL_PLAN_SUBSCRIBE: case KL_PLAN_USE: case KL_PLAN_DESCRIBE: case KL_PLAN_SHOW_STATS:
-    case KL_PLAN_KILL_LIVE: return false;
-    default: return true;
+    case KL_PLAN_SELECT:
+    case KL_PLAN_DUCK:
+    case KL_PLAN_SUBSCRIBE:
+    case KL_PLAN_USE:
+    case KL_PLAN_DESCRIBE:
+    case KL_PLAN_SHOW_STATS:
+    case KL_PLAN_KILL_LIVE:
+        return false;
+    default:
+        return true;
     }
 }
 
 const char *kl_plan_kind_name(enum kl_plan_kind k) {
     static const char *const names[] = {
-        [KL_PLAN_SELECT] = "select", [KL_PLAN_DUCK] = "select (analytical)", [KL_PLAN_INSERT] = "insert", [KL_PLAN_UPDATE] = "update",
-        [KL_PLAN_DELETE] = "delete", [KL_PLAN_SUBSCRIBE] = "subscribe", [KL_PLAN_USE] = "use",
-        [KL_PLAN_CREATE_NAMESPACE] = "create namespace", [KL_PLAN_ALTER_NAMESPACE] = "alter namespace",
-        [KL_PLAN_DROP_NAMESPACE] = "drop namespace", [KL_PLAN_CREATE_TABLE] = "create table", [KL_PLAN_ALTER_TABLE] = "alter table",
-        [KL_PLAN_DROP_TABLE] = "drop table", [KL_PLAN_CREATE_USER] = "create user", [KL_PLAN_ALTER_USER] = "alter user",
-        [KL_PLAN_DROP_USER] = "drop user", [KL_PLAN_DESCRIBE] = "describe", [KL_PLAN_SHOW_STATS] = "show stats",
+        [KL_PLAN_SELECT] = "select",
+        [KL_PLAN_DUCK] = "select (analytical)",
+        [KL_PLAN_INSERT] = "insert",
+        [KL_PLAN_UPDATE] = "update",
+        [KL_PLAN_DELETE] = "delete",
+        [KL_PLAN_SUBSCRIBE] = "subscribe",
+        [KL_PLAN_USE] = "use",
+        [KL_PLAN_CREATE_NAMESPACE] = "create namespace",
+        [KL_PLAN_ALTER_NAMESPACE] = "alter namespace",
+        [KL_PLAN_DROP_NAMESPACE] = "drop namespace",
+        [KL_PLAN_CREATE_TABLE] = "create table",
+        [KL_PLAN_ALTER_TABLE] = "alter table",
+        [KL_PLAN_DROP_TABLE] = "drop table",
+        [KL_PLAN_CREATE_USER] = "create user",
+        [KL_PLAN_ALTER_USER] = "alter user",
+        [KL_PLAN_DROP_USER] = "drop user",
+        [KL_PLAN_DESCRIBE] = "describe",
+        [KL_PLAN_SHOW_STATS] = "show stats",
         [KL_PLAN_KILL_LIVE] = "kill live query",
     };
     return (size_t)k < KL_LEN(names) && names[k] ? names[k] : "unknown";

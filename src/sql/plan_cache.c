@@ -1,7 +1,9 @@
-/* Plans by shape, least recently used first to go. One thread, no locks; what it hands out is counted, so a plan outlives its place.
+/* Plans by shape, least recently used first to go. One thread, no locks; what it hands out is
+ * counted, so a plan outlives its place.
  *
- * An entry holds for one catalog version. The cache as a whole is of one version: the first statement that comes with a newer snapshot empties it,
- * so tables that were dropped or altered are not kept alive by plans that nobody can use again. */
+ * An entry holds for one catalog version. The cache as a whole is of one version: the first
+ * statement that comes with a newer snapshot empties it, so tables that were dropped or altered are
+ * not kept alive by plans that nobody can use again. */
 #include "sql/internal.h"
 #include <stdlib.h>
 
@@ -59,9 +61,12 @@ void kl_plan_cache_free(struct kl_plan_cache *c) {
     }
 }
 
-size_t kl_plan_cache_size(const struct kl_plan_cache *c) { return c->by_key.count; }
+size_t kl_plan_cache_size(const struct kl_plan_cache *c) {
+    return c->by_key.count;
+}
 
-const struct kl_cached *kl_sql__cache_get(struct kl_plan_cache *c, uint64_t catalog_version, struct kl_slice key) {
+const struct kl_cached *kl_sql__cache_get(
+    struct kl_plan_cache *c, uint64_t catalog_version, struct kl_slice key) {
     if (catalog_version != c->version) {
         if (catalog_version > c->version) {
             clear(c);
@@ -77,7 +82,8 @@ const struct kl_cached *kl_sql__cache_get(struct kl_plan_cache *c, uint64_t cata
     return e ? &e->content : NULL;
 }
 
-void kl_sql__cache_put(struct kl_plan_cache *c, uint64_t catalog_version, struct kl_slice key, struct kl_plan *plan) {
+void kl_sql__cache_put(
+    struct kl_plan_cache *c, uint64_t catalog_version, struct kl_slice key, struct kl_plan *plan) {
     if (c->max == 0 || catalog_version != c->version || kl_map_get(&c->by_key, key)) {
         return;
     }

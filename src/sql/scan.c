@@ -1,35 +1,72 @@
 /* The token reader. See scan.h.
  *
- * One pass, one character class table, no memory. Rules follow PostgreSQL's scan.l: strings double their quote, E'' has
- * backslashes, dollar quotes have tags, comments of the C kind nest, an operator ends where a comment starts and loses trailing + and -
- * unless it holds one of ~ ! @ # % ^ & | ?. The one addition: a backtick opens an identifier (to PostgreSQL it is an operator character).
- * A number that runs into a letter is no token, as in PostgreSQL 15 and later. */
+ * One pass, one character class table, no memory. Rules follow PostgreSQL's scan.l: strings double
+ * their quote, E'' has backslashes, dollar quotes have tags, comments of the C kind nest, an
+ * operator ends where a comment starts and loses trailing + and - unless it holds one of ~ ! @ # %
+ * ^ & | ?. The one addition: a backtick opens an identifier (to PostgreSQL it is an operator
+ * character). A number that runs into a letter is no token, as in PostgreSQL 15 and later. */
 #include "sql/scan.h"
 
 enum { C_BAD, C_SPACE, C_WORD, C_DIGIT, C_QUOTE, C_IDENT, C_DOLLAR, C_OP, C_PUNCT, C_DOT, C_COLON };
 
 static const uint8_t classes[256] = {
-    [' '] = C_SPACE, ['\t'] = C_SPACE, ['\n'] = C_SPACE, ['\r'] = C_SPACE, ['\f'] = C_SPACE, ['\v'] = C_SPACE,
-    ['a' ... 'z'] = C_WORD, ['A' ... 'Z'] = C_WORD, ['_'] = C_WORD, [0x80 ... 0xff] = C_WORD,
-    ['0' ... '9'] = C_DIGIT, ['\''] = C_QUOTE, ['"'] = C_IDENT, ['`'] = C_IDENT, ['$'] = C_DOLLAR,
-    ['('] = C_PUNCT, [')'] = C_PUNCT, ['['] = C_PUNCT, [']'] = C_PUNCT, [','] = C_PUNCT, [';'] = C_PUNCT,
-    ['.'] = C_DOT, [':'] = C_COLON,
-    ['~'] = C_OP, ['!'] = C_OP, ['@'] = C_OP, ['#'] = C_OP, ['^'] = C_OP, ['&'] = C_OP, ['|'] = C_OP, ['?'] = C_OP,
-    ['+'] = C_OP, ['-'] = C_OP, ['*'] = C_OP, ['/'] = C_OP, ['%'] = C_OP, ['<'] = C_OP, ['>'] = C_OP, ['='] = C_OP,
+    [' '] = C_SPACE,
+    ['\t'] = C_SPACE,
+    ['\n'] = C_SPACE,
+    ['\r'] = C_SPACE,
+    ['\f'] = C_SPACE,
+    ['\v'] = C_SPACE,
+    ['a' ... 'z'] = C_WORD,
+    ['A' ... 'Z'] = C_WORD,
+    ['_'] = C_WORD,
+    [0x80 ... 0xff] = C_WORD,
+    ['0' ... '9'] = C_DIGIT,
+    ['\''] = C_QUOTE,
+    ['"'] = C_IDENT,
+    ['`'] = C_IDENT,
+    ['$'] = C_DOLLAR,
+    ['('] = C_PUNCT,
+    [')'] = C_PUNCT,
+    ['['] = C_PUNCT,
+    [']'] = C_PUNCT,
+    [','] = C_PUNCT,
+    [';'] = C_PUNCT,
+    ['.'] = C_DOT,
+    [':'] = C_COLON,
+    ['~'] = C_OP,
+    ['!'] = C_OP,
+    ['@'] = C_OP,
+    ['#'] = C_OP,
+    ['^'] = C_OP,
+    ['&'] = C_OP,
+    ['|'] = C_OP,
+    ['?'] = C_OP,
+    ['+'] = C_OP,
+    ['-'] = C_OP,
+    ['*'] = C_OP,
+    ['/'] = C_OP,
+    ['%'] = C_OP,
+    ['<'] = C_OP,
+    ['>'] = C_OP,
+    ['='] = C_OP,
 };
 
-static inline uint8_t class_of(const char *p) { return classes[(uint8_t)*p]; }
+static inline uint8_t class_of(const char *p) {
+    return classes[(uint8_t)*p];
+}
 static inline bool is_word_part(const char *p) {
     uint8_t c = class_of(p);
     return c == C_WORD || c == C_DIGIT || c == C_DOLLAR;
 }
 
-static void make(struct kl_scan *s, struct kl_tok *t, enum kl_tok_kind kind, const char *from, const char *to) {
+static void make(
+    struct kl_scan *s, struct kl_tok *t, enum kl_tok_kind kind, const char *from, const char *to) {
     *t = (struct kl_tok){.kind = (uint8_t)kind, .text = kl_slice(from, (size_t)(to - from))};
     s->cur = to;
 }
 
-static void bad(struct kl_scan *s, struct kl_tok *t, const char *from, const char *to, uint8_t flags) {
+static void bad(
+    struct kl_scan *s, struct kl_tok *t, const char *from, const char *to, uint8_t flags) {
     make(s, t, KL_TOK_BAD, from, to);
     t->flags = flags;
 }
@@ -47,7 +84,7 @@ static bool skip_blank(struct kl_scan *s) {
             }
         } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
             size_t depth = 1;
-            for (p += 2; depth > 0; ) {
+            for (p += 2; depth > 0;) {
                 if (end - p < 2) {
                     return false;
                 }
@@ -69,7 +106,8 @@ static bool skip_blank(struct kl_scan *s) {
 }
 
 /* from: start of the token; open: the opening quote. */
-static void quoted(struct kl_scan *s, struct kl_tok *t, enum kl_tok_kind kind, const char *from, const char *open, bool escapes) {
+static void quoted(struct kl_scan *s, struct kl_tok *t, enum kl_tok_kind kind, const char *from,
+    const char *open, bool escapes) {
     char q = *open;
     uint8_t flags = escapes ? KL_TOK_ESCAPES : 0;
     for (const char *p = open + 1; p < s->end; p++) {
@@ -156,13 +194,26 @@ static void word(struct kl_scan *s, struct kl_tok *t) {
     const char *from = s->cur, *p = from + 1, *end = s->end;
     if (p < end && *p == '\'') {
         switch (*from) {
-        case 'e': case 'E': quoted(s, t, KL_TOK_STRING, from, p, true); return;
-        case 'x': case 'X': quoted(s, t, KL_TOK_BYTES, from, p, false); return;
-        case 'b': case 'B': case 'n': case 'N': quoted(s, t, KL_TOK_OTHER, from, p, false); return;
-        default: break;
+        case 'e':
+        case 'E':
+            quoted(s, t, KL_TOK_STRING, from, p, true);
+            return;
+        case 'x':
+        case 'X':
+            quoted(s, t, KL_TOK_BYTES, from, p, false);
+            return;
+        case 'b':
+        case 'B':
+        case 'n':
+        case 'N':
+            quoted(s, t, KL_TOK_OTHER, from, p, false);
+            return;
+        default:
+            break;
         }
     }
-    if ((*from == 'u' || *from == 'U') && end - p >= 2 && p[0] == '&' && (p[1] == '\'' || p[1] == '"')) {
+    if ((*from == 'u' || *from == 'U') && end - p >= 2 && p[0] == '&' &&
+        (p[1] == '\'' || p[1] == '"')) {
         quoted(s, t, KL_TOK_OTHER, from, p + 1, false);
         return;
     }
@@ -176,7 +227,8 @@ static void operator_(struct kl_scan *s, struct kl_tok *t) {
     const char *from = s->cur, *p = from;
     bool keeps_sign = false;
     for (; p < s->end && class_of(p) == C_OP; p++) {
-        if (p > from && p + 1 < s->end && ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'))) {
+        if (p > from && p + 1 < s->end &&
+            ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'))) {
             break;
         }
         keeps_sign |= memchr("~!@#%^&|?", *p, 9) != NULL;
@@ -206,13 +258,27 @@ void kl_sql__scan(struct kl_scan *s, struct kl_tok *t) {
     const char *p = s->cur;
     bool more = p + 1 < s->end;
     switch (class_of(p)) {
-    case C_WORD: word(s, t); return;
-    case C_DIGIT: number(s, t); return;
-    case C_QUOTE: quoted(s, t, KL_TOK_STRING, p, p, false); return;
-    case C_IDENT: quoted(s, t, KL_TOK_IDENT, p, p, false); return;
-    case C_DOLLAR: dollar(s, t); return;
-    case C_OP: operator_(s, t); return;
-    case C_PUNCT: punct(s, t); return;
+    case C_WORD:
+        word(s, t);
+        return;
+    case C_DIGIT:
+        number(s, t);
+        return;
+    case C_QUOTE:
+        quoted(s, t, KL_TOK_STRING, p, p, false);
+        return;
+    case C_IDENT:
+        quoted(s, t, KL_TOK_IDENT, p, p, false);
+        return;
+    case C_DOLLAR:
+        dollar(s, t);
+        return;
+    case C_OP:
+        operator_(s, t);
+        return;
+    case C_PUNCT:
+        punct(s, t);
+        return;
     case C_DOT:
         if (more && class_of(p + 1) == C_DIGIT) {
             number(s, t);
@@ -227,6 +293,8 @@ void kl_sql__scan(struct kl_scan *s, struct kl_tok *t) {
             punct(s, t);
         }
         return;
-    default: bad(s, t, p, p + 1, 0); return;
+    default:
+        bad(s, t, p, p + 1, 0);
+        return;
     }
 }

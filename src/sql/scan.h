@@ -1,7 +1,9 @@
-/* The tokens of SQL, by PostgreSQL's lexical rules plus `backtick` identifiers. One reader for everything that looks at text:
- * splitting, shapes, KalamDB's own statements, the guard in front of PostgreSQL's parser.
+/* The tokens of SQL, by PostgreSQL's lexical rules plus `backtick` identifiers. One reader for
+ * everything that looks at text: splitting, shapes, KalamDB's own statements, the guard in front of
+ * PostgreSQL's parser.
  *
- * The reader never fails and never reads past its slice: what is no token comes out as KL_TOK_BAD. Bytes above 0x7f are letters. */
+ * The reader never fails and never reads past its slice: what is no token comes out as KL_TOK_BAD.
+ * Bytes above 0x7f are letters. */
 #ifndef KL_SQL_SCAN_H
 #define KL_SQL_SCAN_H
 
@@ -46,24 +48,31 @@ static inline void kl_sql__scan_init(struct kl_scan *s, struct kl_slice text) {
 /* At the end KL_TOK_END, again and again. */
 void kl_sql__scan(struct kl_scan *s, struct kl_tok *ret);
 /* 1-based byte offset of a token. */
-static inline int kl_sql__tok_pos(const struct kl_scan *s, const struct kl_tok *t) { return (int)(t->text.ptr - s->start) + 1; }
+static inline int kl_sql__tok_pos(const struct kl_scan *s, const struct kl_tok *t) {
+    return (int)(t->text.ptr - s->start) + 1;
+}
 static inline struct kl_slice kl_sql__tok_body(const struct kl_tok *t) {
     return kl_slice(t->text.ptr + t->body_off, t->text.len - t->body_off - t->body_tail);
 }
-static inline bool kl_sql__tok_is(const struct kl_tok *t, char punct) { return t->kind == KL_TOK_PUNCT && t->punct == punct; }
+static inline bool kl_sql__tok_is(const struct kl_tok *t, char punct) {
+    return t->kind == KL_TOK_PUNCT && t->punct == punct;
+}
 
-/* ---- values of literal tokens ---- (borrow the text, or the arena where quotes or escapes had to be undone) */
-/* STRING: the decoded text. KL_E_INVALID_SQL for a bad escape, KL_E_TOO_LARGE when the arena is full. */
+/* ---- values of literal tokens ---- (borrow the text, or the arena where quotes or escapes had to
+ * be undone) */
+/* STRING: the decoded text. KL_E_INVALID_SQL for a bad escape, KL_E_TOO_LARGE when the arena is
+ * full. */
 enum kl_rc kl_sql__string(const struct kl_tok *t, struct kl_arena *arena, struct kl_slice *ret);
 /* INT or NUMBER: BIGINT when it fits, else DECIMAL; KL_E_TYPE beyond 38 digits. */
 enum kl_rc kl_sql__number(struct kl_slice text, bool negative, struct kl_val *ret);
 /* BYTES: X'DEAD'. KL_E_INVALID_SQL for an odd or a wrong digit. */
 enum kl_rc kl_sql__bytes(struct kl_slice hex, struct kl_arena *arena, struct kl_val *ret);
-/* WORD or IDENT as a name: folded to lower case, doubled quotes undone. ptr NULL when the arena is full. */
+/* WORD or IDENT as a name: folded to lower case, doubled quotes undone. ptr NULL when the arena is
+ * full. */
 struct kl_slice kl_sql__name(const struct kl_tok *t, struct kl_arena *arena);
 
-/* Nesting that a recursive parser would meet, estimated from tokens: what stands in front of PostgreSQL's parser, whose tree is
- * walked recursively. KL_E_INVALID_SQL past KL_SQL_MAX_DEPTH. */
+/* Nesting that a recursive parser would meet, estimated from tokens: what stands in front of
+ * PostgreSQL's parser, whose tree is walked recursively. KL_E_INVALID_SQL past KL_SQL_MAX_DEPTH. */
 #define KL_SQL_MAX_DEPTH 512
 enum kl_rc kl_sql__check_depth(struct kl_slice text, struct kl_err *err);
 

@@ -1,9 +1,11 @@
 /* The guard in front of PostgreSQL's parser. See kl_sql__check_depth in scan.h.
  *
- * The parser itself keeps its stack on the heap, but its tree is then packed, unpacked and freed recursively, at one to three
- * kilobytes of stack a level. So the depth of the tree is bounded from the tokens alone, before it exists: open brackets and CASEs, plus
- * in each of them the operators since the last place where an operand starts afresh. The estimate is never below the real depth (up to a small
- * factor for the nodes of one construct); chains of AND and OR are flat in the tree and cost nothing. */
+ * The parser itself keeps its stack on the heap, but its tree is then packed, unpacked and freed
+ * recursively, at one to three kilobytes of stack a level. So the depth of the tree is bounded from
+ * the tokens alone, before it exists: open brackets and CASEs, plus in each of them the operators
+ * since the last place where an operand starts afresh. The estimate is never below the real depth
+ * (up to a small factor for the nodes of one construct); chains of AND and OR are flat in the tree
+ * and cost nothing. */
 #include "sql/scan.h"
 
 static bool one_of(struct kl_slice w, const char *const *list, size_t n) {
@@ -16,18 +18,22 @@ static bool one_of(struct kl_slice w, const char *const *list, size_t n) {
 }
 
 /* Reserved words after which an operand starts afresh beside what came before, not below it. */
-static const char *const resets[] = {"and", "or", "when", "then", "else", "from", "where", "limit", "offset", "having"};
+static const char *const resets[] = {
+    "and", "or", "when", "then", "else", "from", "where", "limit", "offset", "having"};
 /* Words that put what came before, or what comes after, below themselves. */
-static const char *const chains[] = {"not", "is", "like", "ilike", "similar", "between", "in", "collate", "at", "isnull", "notnull", "operator",
-    "overlaps", "union", "intersect", "except", "join", "select", "escape"};
+static const char *const chains[] = {"not", "is", "like", "ilike", "similar", "between", "in",
+    "collate", "at", "isnull", "notnull", "operator", "overlaps", "union", "intersect", "except",
+    "join", "select", "escape"};
 static const char *const joins[] = {"union", "intersect", "except", "join"};
 
 struct guard {
     struct guard_level {
-        uint16_t chain, betweens; /* operators since the last fresh operand; BETWEENs that wait for their AND */
+        uint16_t chain,
+            betweens; /* operators since the last fresh operand; BETWEENs that wait for their AND */
         bool is_case;
     } levels[KL_SQL_MAX_DEPTH + 1]; /* one per open bracket or CASE */
-    size_t level, sum, joined;      /* joined: set operations and joins, which lean on each other across everything */
+    size_t level, sum,
+        joined; /* joined: set operations and joins, which lean on each other across everything */
     bool after_dot, after_distinct;
 };
 
@@ -103,8 +109,8 @@ enum kl_rc kl_sql__check_depth(struct kl_slice text, struct kl_err *err) {
         g.after_dot = t.punct == '.';
         g.after_distinct = t.kind == KL_TOK_WORD && kl_slice_ieq_str(t.text, "distinct");
         if (g.level + g.sum + g.joined > KL_SQL_MAX_DEPTH) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(&s, &t), "statement is nested too deeply (at most %d levels)",
-                KL_SQL_MAX_DEPTH);
+            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(&s, &t),
+                "statement is nested too deeply (at most %d levels)", KL_SQL_MAX_DEPTH);
         }
     }
     return KL_OK;

@@ -49,22 +49,36 @@ static size_t put_utf8(char *out, uint32_t c) {
     return 4;
 }
 
-/* One escape; *p stands behind the backslash and is moved past what belongs to it. Never writes more than it reads. */
+/* One escape; *p stands behind the backslash and is moved past what belongs to it. Never writes
+ * more than it reads. */
 static bool escape(const char **p, const char *end, char **out) {
     char c = *(*p)++;
     uint32_t v = 0;
     switch (c) {
-    case 'b': *(*out)++ = '\b'; return true;
-    case 'f': *(*out)++ = '\f'; return true;
-    case 'n': *(*out)++ = '\n'; return true;
-    case 'r': *(*out)++ = '\r'; return true;
-    case 't': *(*out)++ = '\t'; return true;
-    case 'v': *(*out)++ = '\v'; return true;
+    case 'b':
+        *(*out)++ = '\b';
+        return true;
+    case 'f':
+        *(*out)++ = '\f';
+        return true;
+    case 'n':
+        *(*out)++ = '\n';
+        return true;
+    case 'r':
+        *(*out)++ = '\r';
+        return true;
+    case 't':
+        *(*out)++ = '\t';
+        return true;
+    case 'v':
+        *(*out)++ = '\v';
+        return true;
     case 'u':
     case 'U': {
         int digits = c == 'u' ? 4 : 8;
         /* Surrogate pairs are left to PostgreSQL's parser. */
-        if (!code_point(*p, end, digits, &v) || v == 0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000)) {
+        if (!code_point(*p, end, digits, &v) || v == 0 || v > 0x10ffff ||
+            (v >= 0xd800 && v < 0xe000)) {
             return false;
         }
         *p += digits;
@@ -88,7 +102,9 @@ static bool escape(const char **p, const char *end, char **out) {
         }
         *(*out)++ = (char)v;
         return (v & 0xff) != 0;
-    default: *(*out)++ = c; return true;
+    default:
+        *(*out)++ = c;
+        return true;
     }
 }
 
@@ -178,4 +194,3 @@ struct kl_slice kl_sql__name(const struct kl_tok *t, struct kl_arena *arena) {
     out[n] = '\0';
     return kl_slice(out, n);
 }
-

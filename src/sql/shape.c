@@ -1,22 +1,19 @@
 /* Shapes. See shape.h.
  *
- * One pass over the tokens; a list that turns out not to collapse, or a GROUP BY met late, starts it again with that knowledge (at most twice).
- * This runs for every statement, so it touches nothing but the text, the key and the values: no parser, no memory besides the arena. */
-#include "sql/shape.h"
-#include "base/base.h"
+ * One pass over the tokens; a list that turns out not to collapse, or a GROUP BY met late, starts
+ * it again with that knowledge (at most twice). This runs for every statement, so it touches
+ * nothing but the text, the key and the values: no parser, no memory besides the arena. */
+#include "sql/shape_internal.h"
 
 #define MAX_LEVELS 64
 #define MARK_VALUE 1
 #define MARK_AGAIN 2
 
-enum word {
-    W_NONE,
-    W_VALUE_NEXT, /* a keyword that may stand before a literal */
-    W_SELECT, W_VALUES, W_WHERE, W_GROUP, W_ORDER, W_BY, W_DISTINCT, W_AS, W_LIMIT, W_SETOP, W_HAVING,
-    W_NULL, W_TRUE, W_FALSE,
-    W_NILADIC, /* CURRENT_USER and its like, which here may carry () */
+enum level_flag {
+    L_ITEMS = 1 /* of ORDER BY, GROUP BY */,
+    L_WHERE = 2,
+    L_TYPE = 4 /* modifiers */
 };
-enum level_flag { L_ITEMS = 1 /* of ORDER BY, GROUP BY */, L_WHERE = 2, L_TYPE = 4 /* modifiers */ };
 enum prev { P_NONE, P_WORD, P_OP, P_NUMBER, P_DOT, P_CLOSE, P_OPEN, P_PUNCT, P_MARK };
 enum outcome { DONE, AGAIN, UNUSABLE, FAILED };
 
@@ -30,12 +27,12 @@ struct shaper {
     size_t len, cap;
     struct kl_val *vals;
     size_t n_vals, vals_cap;
-    uint32_t *value_of_param; /* index + 1 */
+    uint32_t *value_of_param;     /* index + 1 */
     bool only_where, no_collapse; /* what earlier passes learned */
     uint8_t levels[MAX_LEVELS];
     unsigned level;
     enum prev prev;
-    enum word prev_word;
+    enum kl_shape_word prev_word;
     bool prev_string;
     uint8_t type_next; /* 1: behind :: or AS; 2: and a word of the type name */
     /* the VALUES list of an INSERT */
@@ -89,9 +86,10 @@ static enum outcome emit(struct shaper *s, enum prev cls, struct kl_slice text, 
     if (!room(s, text.len + 2)) {
         return fail(s, KL_E_TOO_LARGE);
     }
-    bool wordy = cls == P_WORD || cls == P_NUMBER, after_wordy = s->prev == P_WORD || s->prev == P_NUMBER;
-    if ((wordy && after_wordy) || (cls == P_OP && s->prev == P_OP) || (s->prev == P_NUMBER && cls == P_DOT) ||
-        (s->prev == P_DOT && cls == P_NUMBER)) {
+    bool wordy = cls == P_WORD || cls == P_NUMBER,
+         after_wordy = s->prev == P_WORD || s->prev == P_NUMBER;
+    if ((wordy && after_wordy) || (cls == P_OP && s->prev == P_OP) ||
+        (s->prev == P_NUMBER && cls == P_DOT) || (s->prev == P_DOT && cls == P_NUMBER)) {
         s->key[s->len++] = ' ';
     }
     char *out = s->key + s->len;
@@ -133,7 +131,11 @@ static enum outcome emit_marker(struct shaper *s, const struct kl_val *v, bool o
         *out++ = kl_sql__param_type(v).precision <= 18 ? '1' : '2';
         *out++ = (char)(0x20 + v->scale);
     } else {
-        static const char kinds[] = {[KL_T_BIGINT] = 'i', [KL_T_DOUBLE] = 'f', [KL_T_BOOLEAN] = 'b', [KL_T_BYTES] = 'x', [KL_T_TEXT] = 't'};
+        static const char kinds[] = {[KL_T_BIGINT] = 'i',
+            [KL_T_DOUBLE] = 'f',
+            [KL_T_BOOLEAN] = 'b',
+            [KL_T_BYTES] = 'x',
+            [KL_T_TEXT] = 't'};
         char k = v->type < sizeof(kinds) ? kinds[v->type] : 0;
         *out++ = k ? k : 'T';
         if (!k) {
@@ -161,38 +163,9 @@ struct kl_type kl_sql__param_type(const struct kl_val *v) {
 }
 
 /* ---- words ---- */
-static enum word keyword(const char *w, size_t n) {
-#define IS(lit) (n == sizeof(lit) - 1 && memcmp(w, lit, sizeof(lit) - 1) == 0)
-    switch (w[0]) {
-    case 'a': return IS("and") || IS("all") || IS("any") ? W_VALUE_NEXT : IS("as") ? W_AS : W_NONE;
-    case 'b': return IS("by") ? W_BY : IS("between") ? W_VALUE_NEXT : W_NONE;
-    case 'c':
-        return IS("case") ? W_VALUE_NEXT
-            : IS("current_user") || IS("current_timestamp") || IS("current_date") || IS("current_role") || IS("current_time") ? W_NILADIC
-            : W_NONE;
-    case 'd': return IS("distinct") ? W_DISTINCT : W_NONE;
-    case 'e': return IS("else") || IS("escape") ? W_VALUE_NEXT : IS("except") ? W_SETOP : W_NONE;
-    case 'f': return IS("from") || IS("for") ? W_VALUE_NEXT : IS("false") ? W_FALSE : IS("fetch") ? W_LIMIT : W_NONE;
-    case 'g': return IS("group") ? W_GROUP : W_NONE;
-    case 'h': return IS("having") ? W_HAVING : W_NONE;
-    case 'i': return IS("ilike") ? W_VALUE_NEXT : IS("intersect") ? W_SETOP : W_NONE;
-    case 'l': return IS("like") ? W_VALUE_NEXT : IS("limit") ? W_LIMIT : W_NONE;
-    case 'n': return IS("not") ? W_VALUE_NEXT : IS("null") ? W_NULL : W_NONE;
-    case 'o': return IS("or") ? W_VALUE_NEXT : IS("on") ? W_WHERE : IS("order") ? W_ORDER : IS("offset") ? W_LIMIT : W_NONE;
-    case 'p': return IS("placing") ? W_VALUE_NEXT : W_NONE;
-    case 'r': return IS("returning") ? W_HAVING : W_NONE;
-    case 's': return IS("select") ? W_SELECT : IS("session_user") ? W_NILADIC : IS("symmetric") ? W_VALUE_NEXT : W_NONE;
-    case 't': return IS("then") || IS("to") ? W_VALUE_NEXT : IS("true") ? W_TRUE : W_NONE;
-    case 'u': return IS("union") ? W_SETOP : W_NONE;
-    case 'v': return IS("values") ? W_VALUES : W_NONE;
-    case 'w': return IS("when") ? W_VALUE_NEXT : IS("where") ? W_WHERE : IS("window") ? W_HAVING : W_NONE;
-    default: return W_NONE;
-    }
-#undef IS
-}
-
-static bool value_may_follow(enum word w) {
-    return w == W_VALUE_NEXT || w == W_SELECT || w == W_WHERE || w == W_LIMIT || w == W_HAVING || w == W_DISTINCT;
+static bool value_may_follow(enum kl_shape_word w) {
+    return w == KL_W_VALUE_NEXT || w == KL_W_SELECT || w == KL_W_WHERE || w == KL_W_LIMIT ||
+           w == KL_W_HAVING || w == KL_W_DISTINCT;
 }
 
 /* `( )` right behind the current token: moves past it. */
@@ -223,34 +196,46 @@ static enum outcome on_word(struct shaper *s) {
     if (o != DONE) {
         return o;
     }
-    enum word w = name || text.len > 17 ? W_NONE : keyword(s->key + s->len - text.len, text.len), before = s->prev_word;
+    enum kl_shape_word w = name
+                               ? KL_W_NONE
+                               : kl_sql__shape_word(kl_slice(s->key + s->len - text.len, text.len)),
+                       before = s->prev_word;
     s->prev_word = w;
-    s->type_next = w == W_AS ? 1 : s->type_next && w == W_NONE ? 2 : 0;
+    s->type_next = w == KL_W_AS ? 1 : s->type_next && w == KL_W_NONE ? 2 : 0;
     switch (w) {
-    case W_GROUP:
-    case W_DISTINCT:
+    case KL_W_GROUP:
+    case KL_W_DISTINCT:
         if (!s->only_where) {
             s->only_where = true;
             return AGAIN;
         }
-        if (w == W_GROUP) {
+        if (w == KL_W_GROUP) {
             set_clause(s, false, false);
         }
         break;
-    case W_ORDER:
-    case W_SELECT:
-    case W_SETOP:
-    case W_HAVING: set_clause(s, false, false); break;
-    case W_BY: set_clause(s, before == W_ORDER || before == W_GROUP, false); break;
-    case W_WHERE:
-    case W_LIMIT: set_clause(s, false, true); break;
-    case W_VALUES:
+    case KL_W_ORDER:
+    case KL_W_SELECT:
+    case KL_W_SETOP:
+    case KL_W_HAVING:
+        set_clause(s, false, false);
+        break;
+    case KL_W_BY:
+        set_clause(s, before == KL_W_ORDER || before == KL_W_GROUP, false);
+        break;
+    case KL_W_WHERE:
+    case KL_W_LIMIT:
+        set_clause(s, false, true);
+        break;
+    case KL_W_VALUES:
         if (s->insert && s->level == 0 && s->rows == ROWS_NO && !s->no_collapse) {
             s->rows = ROWS_WAIT;
         }
         break;
-    case W_NILADIC: skip_empty_parens(&s->scan); break;
-    default: break;
+    case KL_W_NILADIC:
+        skip_empty_parens(&s->scan);
+        break;
+    default:
+        break;
     }
     return DONE;
 }
@@ -262,8 +247,8 @@ static enum kl_rc param_value(struct shaper *s, struct kl_slice text, size_t *re
         n = n * 10 + (uint64_t)(text.ptr[i] - '0');
     }
     if (n == 0 || n > s->in->n_params) {
-        return kl_fail_at(s->err, KL_E_INVALID_PARAMETER, (int)(text.ptr - s->in->stmt.ptr) + 1, "Parameter %.*s has no value (%zu given)",
-            KL_FMT(text), s->in->n_params);
+        return kl_fail_at(s->err, KL_E_INVALID_PARAMETER, (int)(text.ptr - s->in->stmt.ptr) + 1,
+            "Parameter %.*s has no value (%zu given)", KL_FMT(text), s->in->n_params);
     }
     *ret = (size_t)n - 1;
     return KL_OK;
@@ -302,7 +287,8 @@ static enum outcome on_param(struct shaper *s) {
     return DONE;
 }
 
-static enum kl_rc literal(struct shaper *s, const struct kl_tok *t, bool negative, struct kl_val *ret) {
+static enum kl_rc literal(
+    struct shaper *s, const struct kl_tok *t, bool negative, struct kl_val *ret) {
     switch (t->kind) {
     case KL_TOK_STRING: {
         struct kl_slice text;
@@ -311,8 +297,10 @@ static enum kl_rc literal(struct shaper *s, const struct kl_tok *t, bool negativ
         ret->flags = KL_VAL_UNKNOWN;
         return KL_OK;
     }
-    case KL_TOK_BYTES: return kl_sql__bytes(kl_sql__tok_body(t), s->in->arena, ret);
-    default: return kl_sql__number(t->text, negative, ret);
+    case KL_TOK_BYTES:
+        return kl_sql__bytes(kl_sql__tok_body(t), s->in->arena, ret);
+    default:
+        return kl_sql__number(t->text, negative, ret);
     }
 }
 
@@ -345,7 +333,8 @@ static enum outcome on_literal(struct shaper *s) {
     return o;
 }
 
-/* Is the current token, with a sign before it, a whole cell? Then its value, and the scan stands behind it. */
+/* Is the current token, with a sign before it, a whole cell? Then its value, and the scan stands
+ * behind it. */
 static enum kl_rc cell(struct shaper *s, struct kl_val *ret, bool *ret_is) {
     struct kl_scan ahead = s->scan;
     struct kl_tok t = s->tok;
@@ -366,7 +355,12 @@ static enum kl_rc cell(struct shaper *s, struct kl_val *ret, bool *ret_is) {
         return KL_OK;
     }
     switch (t.kind) {
-    case KL_TOK_STRING: case KL_TOK_BYTES: case KL_TOK_INT: case KL_TOK_NUMBER: KL_TRY(literal(s, &t, negative, ret)); break;
+    case KL_TOK_STRING:
+    case KL_TOK_BYTES:
+    case KL_TOK_INT:
+    case KL_TOK_NUMBER:
+        KL_TRY(literal(s, &t, negative, ret));
+        break;
     case KL_TOK_WORD:
         if (kl_slice_ieq_str(t.text, "null")) {
             *ret = kl_val_null(KL_T_NULL);
@@ -382,7 +376,8 @@ static enum kl_rc cell(struct shaper *s, struct kl_val *ret, bool *ret_is) {
         *ret = s->in->params[n];
         break;
     }
-    default: return KL_OK;
+    default:
+        return KL_OK;
     }
     s->scan = ahead;
     *ret_is = true;
@@ -392,7 +387,8 @@ static enum kl_rc cell(struct shaper *s, struct kl_val *ret, bool *ret_is) {
 /* ---- brackets and rows ---- */
 static enum outcome open_bracket(struct shaper *s) {
     uint8_t up = s->levels[s->level], l = up & (L_WHERE | L_TYPE);
-    bool group = s->prev == P_OPEN || s->prev == P_PUNCT || s->prev == P_OP || (s->prev == P_WORD && s->prev_word != W_NONE);
+    bool group = s->prev == P_OPEN || s->prev == P_PUNCT || s->prev == P_OP ||
+                 (s->prev == P_WORD && s->prev_word != KL_W_NONE);
     if ((up & L_ITEMS) && group) {
         l |= L_ITEMS; /* ORDER BY (1) */
     }
@@ -416,7 +412,8 @@ static enum outcome end_row(struct shaper *s) {
         return DONE;
     }
     const char *first = s->key + s->row_start - s->first_row_len;
-    if (len != s->first_row_len || n_vals != s->first_row_vals || memcmp(first, s->key + s->row_start, len) != 0) {
+    if (len != s->first_row_len || n_vals != s->first_row_vals ||
+        memcmp(first, s->key + s->row_start, len) != 0) {
         s->no_collapse = true;
         return AGAIN;
     }
@@ -455,19 +452,25 @@ static enum outcome between_rows(struct shaper *s) {
 
 static enum outcome on_punct(struct shaper *s) {
     switch (s->tok.punct) {
-    case '(': case '[': return open_bracket(s);
-    case ')': case ']': return close_bracket(s);
+    case '(':
+    case '[':
+        return open_bracket(s);
+    case ')':
+    case ']':
+        return close_bracket(s);
     case ',':
         s->cell_start = s->rows == ROWS_IN && s->level == 1;
         return emit(s, P_PUNCT, s->tok.text, false);
-    case '.': return emit(s, P_DOT, s->tok.text, false);
+    case '.':
+        return emit(s, P_DOT, s->tok.text, false);
     case ';': {
         struct kl_scan ahead = s->scan;
         struct kl_tok t;
         kl_sql__scan(&ahead, &t);
         return t.kind == KL_TOK_END ? DONE : UNUSABLE;
     }
-    default: return emit(s, P_OP, s->tok.text, false);
+    default:
+        return emit(s, P_OP, s->tok.text, false);
     }
 }
 
@@ -492,24 +495,35 @@ static enum outcome on_token(struct shaper *s) {
     s->type_next = 0;
     s->prev_string = false;
     switch (s->tok.kind) {
-    case KL_TOK_WORD: s->type_next = type; return on_word(s);
+    case KL_TOK_WORD:
+        s->type_next = type;
+        return on_word(s);
     case KL_TOK_IDENT:
         if (s->tok.text.ptr[0] == '`') {
             return UNUSABLE; /* rare enough: planned as written */
         }
-        s->prev_word = W_NONE;
+        s->prev_word = KL_W_NONE;
         s->type_next = type;
         return emit_quoted(s, s->tok.text);
-    case KL_TOK_STRING: case KL_TOK_BYTES: case KL_TOK_INT: case KL_TOK_NUMBER: s->prev_string = string; return on_literal(s);
-    case KL_TOK_PARAM: return on_param(s);
-    case KL_TOK_OTHER: s->prev_word = W_NONE; return emit_quoted(s, s->tok.text);
+    case KL_TOK_STRING:
+    case KL_TOK_BYTES:
+    case KL_TOK_INT:
+    case KL_TOK_NUMBER:
+        s->prev_string = string;
+        return on_literal(s);
+    case KL_TOK_PARAM:
+        return on_param(s);
+    case KL_TOK_OTHER:
+        s->prev_word = KL_W_NONE;
+        return emit_quoted(s, s->tok.text);
     case KL_TOK_OP:
         s->type_next = kl_slice_eq(s->tok.text, KL_S("::")) ? 1 : 0;
         return emit(s, P_OP, s->tok.text, false);
     case KL_TOK_PUNCT:
         s->type_next = s->tok.punct == '(' || s->tok.punct == '.' ? type : 0;
         return on_punct(s);
-    default: return UNUSABLE;
+    default:
+        return UNUSABLE;
     }
 }
 
@@ -518,7 +532,7 @@ static enum outcome run(struct shaper *s) {
     s->n_vals = s->level = 0;
     s->levels[0] = 0;
     s->prev = P_NONE;
-    s->prev_word = W_NONE;
+    s->prev_word = KL_W_NONE;
     s->prev_string = s->cell_start = false;
     s->type_next = 0;
     s->rows = ROWS_NO;
@@ -536,8 +550,10 @@ static enum outcome run(struct shaper *s) {
     return s->rows == ROWS_NO || s->rows == ROWS_AFTER ? DONE : UNUSABLE;
 }
 
-enum kl_rc kl_sql__shape(const struct kl_shape_input *in, struct kl_shape *ret, struct kl_err *err) {
-    struct shaper s = {.in = in, .err = err, .cap = in->prefix.len + KL_MIN(in->stmt.len, (size_t)4096) + 128};
+enum kl_rc kl_sql__shape(
+    const struct kl_shape_input *in, struct kl_shape *ret, struct kl_err *err) {
+    struct shaper s = {
+        .in = in, .err = err, .cap = in->prefix.len + KL_MIN(in->stmt.len, (size_t)4096) + 128};
     *ret = (struct kl_shape){0};
     s.key = kl_arena_alloc(in->arena, s.cap);
     if (!s.key) {
@@ -555,8 +571,13 @@ enum kl_rc kl_sql__shape(const struct kl_shape_input *in, struct kl_shape *ret, 
         return KL_OK;
     }
     bool collapsed = s.rows == ROWS_AFTER;
-    *ret = (struct kl_shape){.usable = true, .key = kl_slice(s.key, s.len), .prefix_len = in->prefix.len, .vals = s.vals, .n_vals = s.n_vals,
-        .spare = s.vals_cap - s.n_vals, .n_rows = collapsed ? s.n_rows : 0,
+    *ret = (struct kl_shape){.usable = true,
+        .key = kl_slice(s.key, s.len),
+        .prefix_len = in->prefix.len,
+        .vals = s.vals,
+        .n_vals = s.n_vals,
+        .spare = s.vals_cap - s.n_vals,
+        .n_rows = collapsed ? s.n_rows : 0,
         .n_values = (unsigned)(collapsed ? s.first_row_vals : s.n_vals)};
     return KL_OK;
 }

@@ -4,22 +4,30 @@
 
 static struct kl_type kind_type(const char **p) {
     switch (*(*p)++) {
-    case 'i': return KL_TYPE(BIGINT);
-    case 'f': return KL_TYPE(DOUBLE);
-    case 'b': return KL_TYPE(BOOLEAN);
-    case 'x': return KL_TYPE(BYTES);
-    case 't': return KL_TYPE(TEXT);
+    case 'i':
+        return KL_TYPE(BIGINT);
+    case 'f':
+        return KL_TYPE(DOUBLE);
+    case 'b':
+        return KL_TYPE(BOOLEAN);
+    case 'x':
+        return KL_TYPE(BYTES);
+    case 't':
+        return KL_TYPE(TEXT);
     case 'd': {
         uint8_t precision = *(*p)++ == '1' ? 18 : 38;
-        return (struct kl_type){.id = KL_T_DECIMAL, .precision = precision, .scale = (uint8_t)(*(*p)++ - 0x20)};
+        return (struct kl_type){
+            .id = KL_T_DECIMAL, .precision = precision, .scale = (uint8_t)(*(*p)++ - 0x20)};
     }
-    case 'T': return (struct kl_type){.id = (uint8_t)(*(*p)++ - 0x20)};
-    default: return KL_TYPE(NULL); /* o, s */
+    case 'T':
+        return (struct kl_type){.id = (uint8_t)(*(*p)++ - 0x20)};
+    default:
+        return KL_TYPE(NULL); /* o, s */
     }
 }
 
-enum kl_rc kl_sql__shape_text(const struct kl_shape *s, struct kl_arena *arena, char **ret_text, struct kl_type **ret_types,
-    struct kl_err *err) {
+enum kl_rc kl_sql__shape_text(const struct kl_shape *s, struct kl_arena *arena, char **ret_text,
+    struct kl_type **ret_types, struct kl_err *err) {
     const char *p = s->key.ptr + s->prefix_len, *end = s->key.ptr + s->key.len;
     size_t marks = 0;
     for (const char *q = p; q < end; q++) {
@@ -52,7 +60,8 @@ enum kl_rc kl_sql__shape_text(const struct kl_shape *s, struct kl_arena *arena, 
 }
 
 static bool carries_parens(struct kl_slice w) {
-    static const char *const names[] = {"current_user", "current_timestamp", "current_date", "current_role", "current_time", "session_user"};
+    static const char *const names[] = {"current_user", "current_timestamp", "current_date",
+        "current_role", "current_time", "session_user"};
     for (size_t i = 0; i < KL_LEN(names); i++) {
         if (kl_slice_ieq_str(w, names[i])) {
             return true;
@@ -90,7 +99,8 @@ static bool empty_parens(struct kl_scan ahead, const char **open, const char **c
     return t.punct == ')';
 }
 
-enum kl_rc kl_sql__plain_text(struct kl_slice stmt, struct kl_arena *arena, char **ret_text, struct kl_err *err) {
+enum kl_rc kl_sql__plain_text(
+    struct kl_slice stmt, struct kl_arena *arena, char **ret_text, struct kl_err *err) {
     char *text = kl_arena_alloc(arena, stmt.len * 2 + 1), *out = text;
     if (!text) {
         return kl_fail(err, KL_E_TOO_LARGE, "statement is too large");
@@ -111,7 +121,8 @@ enum kl_rc kl_sql__plain_text(struct kl_slice stmt, struct kl_arena *arena, char
             memcpy(out, t.text.ptr, t.text.len);
             out += t.text.len;
         }
-        if (t.kind == KL_TOK_WORD && !dot && carries_parens(t.text) && empty_parens(s, &open, &close)) {
+        if (t.kind == KL_TOK_WORD && !dot && carries_parens(t.text) &&
+            empty_parens(s, &open, &close)) {
             memcpy(out, done, (size_t)(close + 1 - done));
             out[open - done] = out[close - done] = ' ';
             out += close + 1 - done;

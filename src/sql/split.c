@@ -1,7 +1,8 @@
 /* A request's text into statements. See kl_sql_split in sql.h.
  *
- * A statement runs from its first token to its last: comments and white space around it are left out, those inside stay. A `;` inside the
- * parentheses of EXECUTE AS USER does not split, so that its own error can say what is wrong. */
+ * A statement runs from its first token to its last: comments and white space around it are left
+ * out, those inside stay. A `;` inside the parentheses of EXECUTE AS USER does not split, so that
+ * its own error can say what is wrong. */
 #include "sql/internal.h"
 
 #define MAX_BYTES 1048576
@@ -16,7 +17,8 @@ struct splitter {
 
 static enum kl_rc push(struct splitter *s, const char *from, const char *to, struct kl_err *err) {
     if (s->n == KL_SQL_MAX_STATEMENTS) {
-        return kl_fail(err, KL_E_BATCH_PARSE, "Too many statements in one request (at most %d)", KL_SQL_MAX_STATEMENTS);
+        return kl_fail(err, KL_E_BATCH_PARSE, "Too many statements in one request (at most %d)",
+            KL_SQL_MAX_STATEMENTS);
     }
     if (s->n == s->cap) {
         size_t cap = s->cap ? s->cap * 4 : 4;
@@ -30,7 +32,8 @@ static enum kl_rc push(struct splitter *s, const char *from, const char *to, str
         s->list = list;
         s->cap = cap;
     }
-    s->list[s->n++] = (struct kl_stmt_text){.text = kl_slice(from, (size_t)(to - from)), .offset = (size_t)(from - s->sql.ptr)};
+    s->list[s->n++] = (struct kl_stmt_text){
+        .text = kl_slice(from, (size_t)(to - from)), .offset = (size_t)(from - s->sql.ptr)};
     return KL_OK;
 }
 
@@ -73,9 +76,11 @@ static enum kl_rc split(struct splitter *s, struct kl_err *err) {
     }
 }
 
-enum kl_rc kl_sql_split(struct kl_slice sql, struct kl_arena *arena, struct kl_stmt_text **ret, size_t *ret_n, struct kl_err *err) {
+enum kl_rc kl_sql_split(struct kl_slice sql, struct kl_arena *arena, struct kl_stmt_text **ret,
+    size_t *ret_n, struct kl_err *err) {
     if (sql.len > MAX_BYTES) {
-        return kl_fail(err, KL_E_INVALID_SQL, "SQL query too long: %zu bytes (maximum %d bytes)", sql.len, MAX_BYTES);
+        return kl_fail(err, KL_E_INVALID_SQL, "SQL query too long: %zu bytes (maximum %d bytes)",
+            sql.len, MAX_BYTES);
     }
     if (sql.len > 0 && memchr(sql.ptr, 0, sql.len)) {
         return kl_fail(err, KL_E_INVALID_SQL, "SQL text contains a NUL byte");

@@ -1,9 +1,11 @@
 /* kl_sql_bind: from a statement's text to a plan and its values. See sql.h.
  *
- * Statements of PostgreSQL's grammar go by shape: scan, look the shape up in the thread's cache, and only on a miss parse and bind. When the shape cannot be
- * planned, or a value does not fit it, the statement is planned again as it was written: that plan counts if it succeeds, its error if not, so
- * that messages and positions are about what the caller wrote. A shape that failed where the plain text succeeded is remembered as of no use, and the
- * plain plan is kept under the text itself. */
+ * Statements of PostgreSQL's grammar go by shape: scan, look the shape up in the thread's cache,
+ * and only on a miss parse and bind. When the shape cannot be planned, or a value does not fit it,
+ * the statement is planned again as it was written: that plan counts if it succeeds, its error if
+ * not, so that messages and positions are about what the caller wrote. A shape that failed where
+ * the plain text succeeded is remembered as of no use, and the plain plan is kept under the text
+ * itself. */
 #include "sql/internal.h"
 #include "sql/shape.h"
 
@@ -26,8 +28,9 @@ static enum form form_of(struct kl_slice stmt) {
     static const struct {
         const char *word;
         enum form form;
-    } known[] = {{"select", FORM_SHAPE}, {"insert", FORM_SHAPE}, {"update", FORM_SHAPE}, {"delete", FORM_SHAPE}, {"with", FORM_SHAPE},
-        {"values", FORM_PLAIN}, {"table", FORM_PLAIN}, {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}};
+    } known[] = {{"select", FORM_SHAPE}, {"insert", FORM_SHAPE}, {"update", FORM_SHAPE},
+        {"delete", FORM_SHAPE}, {"with", FORM_SHAPE}, {"values", FORM_PLAIN}, {"table", FORM_PLAIN},
+        {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}};
     struct kl_scan s;
     struct kl_tok t;
     kl_sql__scan_init(&s, stmt);
@@ -43,16 +46,20 @@ static enum form form_of(struct kl_slice stmt) {
 }
 
 /* ---- values ---- */
-static enum kl_rc derive_row(const struct kl_plan *plan, struct kl_val *row, struct kl_arena *arena, struct kl_err *err) {
+static enum kl_rc derive_row(
+    const struct kl_plan *plan, struct kl_val *row, struct kl_arena *arena, struct kl_err *err) {
     for (unsigned i = 0; i < plan->n_derived; i++) {
         const struct kl_plan_derived *d = &plan->derived[i];
-        KL_TRY(kl_val_cast(&row[d->from], d->to, KL_CAST_EXPLICIT, arena, &row[plan->n_values + i], err));
+        KL_TRY(kl_val_cast(
+            &row[d->from], d->to, KL_CAST_EXPLICIT, arena, &row[plan->n_values + i], err));
     }
     return KL_OK;
 }
 
-/* Gives the values of `rows` rows their derived ones. vals has room for `spare` more behind n_vals. */
-static enum kl_rc finish(struct binding *b, struct kl_plan *plan, struct kl_val *vals, size_t n_vals, size_t spare, size_t rows) {
+/* Gives the values of `rows` rows their derived ones. vals has room for `spare` more behind n_vals.
+ */
+static enum kl_rc finish(struct binding *b, struct kl_plan *plan, struct kl_val *vals,
+    size_t n_vals, size_t spare, size_t rows) {
     size_t from = plan->n_values, width = from + plan->n_derived;
     size_t n = plan->n_derived > 0 ? KL_MAX(rows, (size_t)1) : 0;
     if (n > 1 || (n == 1 && spare < plan->n_derived)) {
@@ -81,7 +88,8 @@ static enum kl_rc plain_key(struct binding *b, struct kl_slice prefix, struct kl
         *ret = KL_SLICE_NONE;
         return KL_OK;
     }
-    char *key = kl_arena_alloc(b->arena, prefix.len + 1 + b->n_params * 5 + b->stmt.len), *out = key;
+    char *key = kl_arena_alloc(b->arena, prefix.len + 1 + b->n_params * 5 + b->stmt.len),
+         *out = key;
     if (!key) {
         return kl_sql__no_room(b->err);
     }
@@ -123,7 +131,8 @@ static enum kl_rc bind_plain(struct binding *b, struct kl_slice prefix) {
     struct kl_slice key;
     struct kl_plan *plan = NULL;
     KL_TRY(plain_key(b, prefix, &key));
-    const struct kl_cached *known = cache && key.ptr ? kl_sql__cache_get(cache, version, key) : NULL;
+    const struct kl_cached *known =
+        cache && key.ptr ? kl_sql__cache_get(cache, version, key) : NULL;
     if (known) {
         plan = known->plan;
         kl_plan_ref(plan);
@@ -133,7 +142,8 @@ static enum kl_rc bind_plain(struct binding *b, struct kl_slice prefix) {
             kl_sql__cache_put(cache, version, key, plan);
         }
     }
-    struct kl_val *vals = KL_ARENA_ARRAY(b->arena, struct kl_val, b->n_params + plan->n_derived + 1);
+    struct kl_val *vals =
+        KL_ARENA_ARRAY(b->arena, struct kl_val, b->n_params + plan->n_derived + 1);
     enum kl_rc rc = KL_E_TOO_LARGE;
     if (vals) {
         if (b->n_params > 0) {
@@ -150,7 +160,8 @@ static enum kl_rc bind_plain(struct binding *b, struct kl_slice prefix) {
 }
 
 /* ---- by shape ---- */
-static enum kl_rc new_shape_plan(struct binding *b, const struct kl_shape *shape, struct kl_plan **ret) {
+static enum kl_rc new_shape_plan(
+    struct binding *b, const struct kl_shape *shape, struct kl_plan **ret) {
     struct kl_query_input in = {.n_types = shape->n_values};
     char *text;
     struct kl_type *types;
@@ -190,7 +201,11 @@ static enum kl_rc bind_shape(struct binding *b, const struct kl_shape *shape, bo
 }
 
 static enum kl_rc bind_by_shape(struct binding *b, struct kl_slice prefix) {
-    struct kl_shape_input in = {.stmt = b->stmt, .prefix = prefix, .params = b->params, .n_params = b->n_params, .arena = b->arena};
+    struct kl_shape_input in = {.stmt = b->stmt,
+        .prefix = prefix,
+        .params = b->params,
+        .n_params = b->n_params,
+        .arena = b->arena};
     struct kl_shape shape;
     bool new_shape = false;
     KL_TRY(kl_sql__shape(&in, &shape, b->err));
@@ -246,18 +261,25 @@ static enum kl_rc check_as(struct binding *b) {
     if (!dml || !as || p->table->type != KL_TABLE_SHARED) {
         return KL_OK;
     }
-    return kl_fail(b->err, KL_E_EXEC, "EXECUTE AS USER is not allowed on SHARED tables (table '%.*s'). AS USER impersonation is "
-        "only supported for USER and STREAM tables.", KL_FMT(p->table->qualified));
+    return kl_fail(b->err, KL_E_EXEC,
+        "EXECUTE AS USER is not allowed on SHARED tables (table '%.*s'). AS USER impersonation is "
+        "only supported for USER and STREAM tables.",
+        KL_FMT(p->table->qualified));
 }
 
 static enum kl_rc bind_any(struct binding *b) {
     char buf[160];
     switch (form_of(b->stmt)) {
-    case FORM_SHAPE: return bind_by_shape(b, key_prefix(b->ctx, buf, sizeof(buf)));
-    case FORM_PLAIN: return bind_plain(b, key_prefix(b->ctx, buf, sizeof(buf)));
-    case FORM_WRAPPED: return bind_wrapped(b);
-    case FORM_LIVE: return kl_sql_bind_live(b->ctx, b->stmt, b->arena, b->ret, b->err);
-    case FORM_COMMAND: break;
+    case FORM_SHAPE:
+        return bind_by_shape(b, key_prefix(b->ctx, buf, sizeof(buf)));
+    case FORM_PLAIN:
+        return bind_plain(b, key_prefix(b->ctx, buf, sizeof(buf)));
+    case FORM_WRAPPED:
+        return bind_wrapped(b);
+    case FORM_LIVE:
+        return kl_sql_bind_live(b->ctx, b->stmt, b->arena, b->ret, b->err);
+    case FORM_COMMAND:
+        break;
     }
     struct kl_plan *plan;
     KL_TRY(kl_sql__bind_command(b->ctx, b->stmt, &plan, b->err));
@@ -265,10 +287,17 @@ static enum kl_rc bind_any(struct binding *b) {
     return KL_OK;
 }
 
-enum kl_rc kl_sql_bind(const struct kl_sql_ctx *ctx, struct kl_slice stmt, const struct kl_val *params, size_t n_params,
-    struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err) {
+enum kl_rc kl_sql_bind(const struct kl_sql_ctx *ctx, struct kl_slice stmt,
+    const struct kl_val *params, size_t n_params, struct kl_arena *arena, struct kl_bound *ret,
+    struct kl_err *err) {
     struct kl_bound bound = {0};
-    struct binding b = {.ctx = ctx, .stmt = stmt, .params = params, .n_params = n_params, .arena = arena, .ret = &bound, .err = err};
+    struct binding b = {.ctx = ctx,
+        .stmt = stmt,
+        .params = params,
+        .n_params = n_params,
+        .arena = arena,
+        .ret = &bound,
+        .err = err};
     if (stmt.len == 0) {
         return kl_fail(err, KL_E_EMPTY_SQL, "No SQL statements provided");
     }

@@ -1,24 +1,32 @@
-/* What writers evaluate of a plan: the rows of an INSERT, the new values of an UPDATE, defaults. Any thread; nothing here is kept. */
+/* What writers evaluate of a plan: the rows of an INSERT, the new values of an UPDATE, defaults.
+ * Any thread; nothing here is kept. */
 #include "sql/internal.h"
 
-static enum kl_rc to_column(const struct kl_column *c, struct kl_eval *ev, struct kl_val *v, struct kl_err *err) {
-    /* DECIMAL has its scale, EMBEDDING its dimension to agree on; text that passes as it is goes through no cast. */
-    bool same = v->type == c->type.id && !v->null && !(v->flags & KL_VAL_UNKNOWN) && v->type != KL_T_DECIMAL && v->type != KL_T_EMBEDDING;
+static enum kl_rc to_column(
+    const struct kl_column *c, struct kl_eval *ev, struct kl_val *v, struct kl_err *err) {
+    /* DECIMAL has its scale, EMBEDDING its dimension to agree on; text that passes as it is goes
+     * through no cast. */
+    bool same = v->type == c->type.id && !v->null && !(v->flags & KL_VAL_UNKNOWN) &&
+                v->type != KL_T_DECIMAL && v->type != KL_T_EMBEDDING;
     struct kl_val given = *v;
     return same ? KL_OK : kl_val_cast(&given, c->type, KL_CAST_ASSIGN, ev->arena, v, err);
 }
 
-static enum kl_rc not_null(const struct kl_column *c, const struct kl_val *v, size_t row, struct kl_err *err) {
+static enum kl_rc not_null(
+    const struct kl_column *c, const struct kl_val *v, size_t row, struct kl_err *err) {
     if (!v->null || c->nullable) {
         return KL_OK;
     }
     if (row > 0) {
-        return kl_fail(err, KL_E_CONSTRAINT, "NOT NULL constraint violation: column '%s' cannot be NULL (row %zu)", c->name, row);
+        return kl_fail(err, KL_E_CONSTRAINT,
+            "NOT NULL constraint violation: column '%s' cannot be NULL (row %zu)", c->name, row);
     }
-    return kl_fail(err, KL_E_CONSTRAINT, "NOT NULL constraint violation: column '%s' cannot be NULL", c->name);
+    return kl_fail(
+        err, KL_E_CONSTRAINT, "NOT NULL constraint violation: column '%s' cannot be NULL", c->name);
 }
 
-static enum kl_rc generated_text(struct kl_eval *ev, const char *text, struct kl_val *ret, struct kl_err *err) {
+static enum kl_rc generated_text(
+    struct kl_eval *ev, const char *text, struct kl_val *ret, struct kl_err *err) {
     struct kl_slice s = kl_arena_dup(ev->arena, kl_slice_str(text));
     if (!s.ptr) {
         return kl_sql__no_room(err);
@@ -28,14 +36,23 @@ static enum kl_rc generated_text(struct kl_eval *ev, const char *text, struct kl
     return KL_OK;
 }
 
-enum kl_rc kl_sql_eval_default(const struct kl_column *c, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+enum kl_rc kl_sql_eval_default(
+    const struct kl_column *c, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     char text[40];
     uint8_t uuid[16];
     switch (c->def.kind) {
-    case KL_DEFAULT_NONE: *ret = kl_val_null(c->type.id); return KL_OK;
-    case KL_DEFAULT_LITERAL: *ret = c->def.value; return KL_OK;
-    case KL_DEFAULT_NOW: *ret = kl_val_int(KL_T_TIMESTAMP, ev->now_us); break;
-    case KL_DEFAULT_SNOWFLAKE: *ret = kl_val_i64(kl_snowflake_next(ev->ids)); break;
+    case KL_DEFAULT_NONE:
+        *ret = kl_val_null(c->type.id);
+        return KL_OK;
+    case KL_DEFAULT_LITERAL:
+        *ret = c->def.value;
+        return KL_OK;
+    case KL_DEFAULT_NOW:
+        *ret = kl_val_int(KL_T_TIMESTAMP, ev->now_us);
+        break;
+    case KL_DEFAULT_SNOWFLAKE:
+        *ret = kl_val_i64(kl_snowflake_next(ev->ids));
+        break;
     case KL_DEFAULT_UUID_V7:
         kl_uuid_v7(uuid);
         kl_uuid_format(uuid, text);
@@ -45,8 +62,11 @@ enum kl_rc kl_sql_eval_default(const struct kl_column *c, struct kl_eval *ev, st
         kl_ulid(text);
         KL_TRY(generated_text(ev, text, ret, err));
         break;
-    case KL_DEFAULT_CURRENT_USER: *ret = kl_val_text(ev->session->user); break;
-    default: return kl_fail(err, KL_E_CORRUPT, "column '%s' has an unknown default", c->name);
+    case KL_DEFAULT_CURRENT_USER:
+        *ret = kl_val_text(ev->session->user);
+        break;
+    default:
+        return kl_fail(err, KL_E_CORRUPT, "column '%s' has an unknown default", c->name);
     }
     struct kl_val made = *ret;
     return kl_val_cast(&made, c->type, KL_CAST_EXPLICIT, ev->arena, ret, err);
@@ -60,7 +80,8 @@ static void row_values(const struct kl_bound *b, size_t r, struct kl_eval *ev) {
     ev->n_params = collapsed ? width : b->n_vals;
 }
 
-enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval *ev, struct kl_val *vals, struct kl_err *err) {
+enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval *ev,
+    struct kl_val *vals, struct kl_err *err) {
     const struct kl_plan_insert *ins = b->plan->insert;
     const struct kl_table *t = b->plan->table;
     struct kl_eval row = *ev;
@@ -88,7 +109,8 @@ enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval 
     return KL_OK;
 }
 
-enum kl_rc kl_sql_update_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals, bool *ret_changed, struct kl_err *err) {
+enum kl_rc kl_sql_update_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals,
+    bool *ret_changed, struct kl_err *err) {
     const struct kl_plan_dml *dml = b->plan->dml;
     const struct kl_table *t = b->plan->table;
     bool changed = false;

@@ -1,4 +1,5 @@
-/* Splitting, tokens, shapes and the depth guard over any bytes: nothing crashes, nothing reads past the input, and what the shape promises holds. */
+/* Splitting, tokens, shapes and the depth guard over any bytes: nothing crashes, nothing reads past
+ * the input, and what the shape promises holds. */
 #include "sql/internal.h"
 #include "sql/shape.h"
 #include <stdlib.h>
@@ -11,14 +12,16 @@ static void scan_all(struct kl_slice text) {
     const char *at = text.ptr;
     kl_sql__scan_init(&s, text);
     for (kl_sql__scan(&s, &t); t.kind != KL_TOK_END; kl_sql__scan(&s, &t)) {
-        KL_ASSERT(t.text.ptr >= at && t.text.len > 0 && t.text.ptr + t.text.len <= text.ptr + text.len);
+        KL_ASSERT(
+            t.text.ptr >= at && t.text.len > 0 && t.text.ptr + t.text.len <= text.ptr + text.len);
         at = t.text.ptr + t.text.len;
     }
 }
 
 static void shape_all(struct kl_slice text, struct kl_arena *arena) {
     struct kl_val params[3] = {kl_val_i64(1), kl_val_text(KL_S("x")), kl_val_null(KL_T_NULL)};
-    struct kl_shape_input in = {.stmt = text, .prefix = KL_S("p"), .params = params, .n_params = 3, .arena = arena};
+    struct kl_shape_input in = {
+        .stmt = text, .prefix = KL_S("p"), .params = params, .n_params = 3, .arena = arena};
     struct kl_shape s;
     struct kl_err err;
     char *sql;
@@ -52,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             scan_all(list[i].text);
             shape_all(list[i].text, &arena);
             if (kl_sql_execute_as(list[i].text, &arena, &user, &inner, &err) == KL_OK && user.ptr) {
-                KL_ASSERT(inner.ptr > list[i].text.ptr && inner.ptr + inner.len < list[i].text.ptr + list[i].text.len);
+                KL_ASSERT(inner.ptr > list[i].text.ptr &&
+                          inner.ptr + inner.len < list[i].text.ptr + list[i].text.len);
             }
         }
     }

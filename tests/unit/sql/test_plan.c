@@ -1,4 +1,5 @@
-/* The plan cache: what shares a plan, what must not, how the cache stays small, what a hit costs. */
+/* The plan cache: what shares a plan, what must not, how the cache stays small, what a hit costs.
+ */
 #include "test_plan_support.h"
 
 static void tables(void) {
@@ -50,7 +51,8 @@ static void schema_changes(void **state) {
     RUN("INSERT INTO app.t (id, a) VALUES (1, 'x')");
     uint64_t id = ID("SELECT * FROM app.t WHERE id = 1");
     RUN("ALTER TABLE app.t DROP COLUMN n");
-    assert_int_equal(kl_plan_cache_size(db.cache), 2); /* emptied by the first statement that sees the new version */
+    assert_int_equal(kl_plan_cache_size(db.cache),
+        2); /* emptied by the first statement that sees the new version */
     assert_int_not_equal(ID("SELECT * FROM app.t WHERE id = 1"), id);
     assert_int_equal(kl_plan_cache_size(db.cache), 1);
     FAILS("SELECT n FROM app.t WHERE id = 1", KL_E_EXEC, "column \"n\" does not exist");
@@ -61,12 +63,17 @@ static void fallbacks(void **state) {
     RUN("INSERT INTO app.t (id, a, n) VALUES (1, 'x', 7)");
     /* the grammar wants a literal */
     ROWS("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-01'", "1");
-    uint64_t id = ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-01'");
-    assert_int_equal(ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-01'"), id); /* kept under its text */
-    assert_int_not_equal(ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-02'"), id);
+    uint64_t id =
+        ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-01'");
+    assert_int_equal(
+        ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-01'"),
+        id); /* kept under its text */
+    assert_int_not_equal(
+        ID("SELECT id FROM app.t WHERE timestamp(3) '2026-01-01 10:00:00' > '2026-01-02'"), id);
     /* a value does not fit */
     ROWS("SELECT id FROM app.t WHERE n = '7'", "1");
-    FAILS_AT("SELECT id FROM app.t WHERE n = 'seven'", KL_E_TYPE, "invalid input syntax for type int", 30);
+    FAILS_AT("SELECT id FROM app.t WHERE n = 'seven'", KL_E_TYPE,
+        "invalid input syntax for type int", 30);
     FAILS_AT("SELECT id FROM app.t WHERE n = 'eight'", KL_E_TYPE, "\"eight\"", 30);
     ROWS("SELECT id FROM app.t WHERE n = '7'", "1");
     ROWS("SELECT id FROM app.t WHERE `n` = 7", "1");
@@ -91,7 +98,8 @@ static void eviction(void **state) {
         }
     }
     assert_int_equal(kl_plan_cache_size(db.cache), 64);
-    assert_int_equal(ID("SELECT id AS c499 FROM app.t WHERE id = 1"), ID("SELECT id AS c499 FROM app.t WHERE id = 7"));
+    assert_int_equal(ID("SELECT id AS c499 FROM app.t WHERE id = 1"),
+        ID("SELECT id AS c499 FROM app.t WHERE id = 7"));
     kl_plan_cache_free(db.cache);
     db.cache = kl_plan_cache_new(0);
     RUN("SELECT id FROM app.t");
@@ -107,7 +115,9 @@ static void lifetime(void **state) {
     tables();
     struct kl_sql_ctx ctx = db_ctx();
     struct kl_bound b;
-    assert_int_equal(kl_sql_bind(&ctx, KL_S("SELECT id FROM app.t WHERE id = 5"), NULL, 0, &db.arena, &b, &db.err), KL_OK);
+    assert_int_equal(kl_sql_bind(&ctx, KL_S("SELECT id FROM app.t WHERE id = 5"), NULL, 0,
+                         &db.arena, &b, &db.err),
+        KL_OK);
     kl_plan_cache_free(db.cache);
     db.cache = kl_plan_cache_new(8);
     RUN("DROP TABLE app.t");
@@ -118,9 +128,168 @@ static void lifetime(void **state) {
     kl_bound_release(&b); /* nothing left: nothing happens */
 }
 
+/* ---- by shape and as written: one meaning ---- */
+static unsigned seed;
+static unsigned pick(unsigned n) {
+    seed = seed * 1103515245 + 12345;
+    return (seed >> 16) % n;
+}
+
+static void number(struct kl_buf *b, int depth);
+static void text(struct kl_buf *b, int depth);
+
+static void condition(struct kl_buf *b, int depth) {
+    static const char *const cmp[] = {"=", "<", ">=", "<>"};
+    switch (depth > 0 ? pick(7) : pick(2)) {
+    case 0:
+        number(b, depth - 1);
+        kl_buf_printf(b, " %s ", cmp[pick(4)]);
+        number(b, depth - 1);
+        break;
+    case 1:
+        text(b, depth - 1);
+        kl_buf_printf(b, " %s ", cmp[pick(4)]);
+        text(b, depth - 1);
+        break;
+    case 2:
+        kl_buf_puts(b, "(");
+        condition(b, depth - 1);
+        kl_buf_puts(b, pick(2) ? " AND " : " OR ");
+        condition(b, depth - 1);
+        kl_buf_puts(b, ")");
+        break;
+    case 3:
+        kl_buf_puts(b, "NOT ");
+        condition(b, depth - 1);
+        break;
+    case 4:
+        number(b, depth - 1);
+        kl_buf_puts(b, " IN (");
+        number(b, 0);
+        kl_buf_puts(b, ", ");
+        number(b, 0);
+        kl_buf_puts(b, ")");
+        break;
+    case 5:
+        text(b, depth - 1);
+        kl_buf_puts(b, " LIKE '%l%'");
+        break;
+    default:
+        number(b, depth - 1);
+        kl_buf_puts(b, " BETWEEN ");
+        number(b, 0);
+        kl_buf_puts(b, " AND ");
+        number(b, 0);
+        break;
+    }
+}
+
+static void number(struct kl_buf *b, int depth) {
+    static const char *const leaves[] = {"id", "n", "d", "1", "-2", "1.50", "3e2", "0.125",
+        "9223372036854775807", "'7'::int", "12345678901234567890", "NULL", "length(a)"};
+    if (depth <= 0) {
+        kl_buf_puts(b, leaves[pick(KL_LEN(leaves))]);
+        return;
+    }
+    switch (pick(4)) {
+    case 0:
+        kl_buf_puts(b, "(");
+        number(b, depth - 1);
+        kl_buf_printf(b, " %c ", "+-*/%"[pick(5)]);
+        number(b, depth - 1);
+        kl_buf_puts(b, ")");
+        break;
+    case 1:
+        kl_buf_puts(b, "coalesce(");
+        number(b, depth - 1);
+        kl_buf_puts(b, ", ");
+        number(b, 0);
+        kl_buf_puts(b, ")");
+        break;
+    case 2:
+        kl_buf_puts(b, "CASE WHEN ");
+        condition(b, depth - 1);
+        kl_buf_puts(b, " THEN ");
+        number(b, 0);
+        kl_buf_puts(b, " ELSE ");
+        number(b, 0);
+        kl_buf_puts(b, " END");
+        break;
+    default:
+        kl_buf_puts(b, "-(");
+        number(b, depth - 1);
+        kl_buf_puts(b, ")");
+        break;
+    }
+}
+
+static void text(struct kl_buf *b, int depth) {
+    static const char *const leaves[] = {
+        "a", "'hello'", "'it''s'", "E'\\n'", "$$q$$", "''", "'1'::text", "NULL"};
+    if (depth <= 0) {
+        kl_buf_puts(b, leaves[pick(KL_LEN(leaves))]);
+        return;
+    }
+    switch (pick(3)) {
+    case 0:
+        text(b, depth - 1);
+        kl_buf_puts(b, " || ");
+        text(b, 0);
+        break;
+    case 1:
+        kl_buf_puts(b, "upper(");
+        text(b, depth - 1);
+        kl_buf_puts(b, ")");
+        break;
+    default:
+        kl_buf_puts(b, "substr(");
+        text(b, depth - 1);
+        kl_buf_puts(b, ", 2)");
+        break;
+    }
+}
+
+static void one_meaning(void **state) {
+    const char *given = getenv("KL_TEST_SEED");
+    seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)kl_clock_wall_us();
+    print_message("KL_TEST_SEED=%u\n", seed);
+    tables();
+    RUN("INSERT INTO app.t VALUES (1, 'hello', 7, 1.25), (2, NULL, -3, NULL), (3, '', NULL, "
+        "99.99)");
+    unsigned succeeded = 0;
+    for (int i = 0; i < 3000; i++) {
+        struct kl_buf expr = {0}, sql = {0};
+        unsigned kind = pick(3);
+        (kind == 0 ? number : kind == 1 ? text : condition)(&expr, 3);
+        kl_buf_puts(&sql, "SELECT ");
+        kl_buf_slice(&sql, kl_buf_view(&expr));
+        kl_buf_puts(&sql, " FROM app.t WHERE ");
+        condition(&sql, 2);
+        kl_buf_puts(&sql, " ORDER BY id LIMIT 3");
+        kl_buf_u8(&sql, 0);
+        enum kl_rc rc = db_run(sql.data);
+        char *rows = strdup(rc == KL_OK ? db_rows() : "");
+        kl_buf_clear(&expr); /* a backtick makes the same text one that has no shape */
+        kl_buf_printf(&expr, "%.*s `t` %s", (int)(strstr(sql.data, " FROM app.t ") - sql.data) + 12,
+            sql.data, strstr(sql.data, "WHERE"));
+        kl_buf_u8(&expr, 0);
+        enum kl_rc plain = db_run(expr.data);
+        if (rc != plain || strcmp(rows, rc == KL_OK ? db_rows() : "") != 0) {
+            fail_msg("%s\nby shape: %s %s\nas written: %s %s", sql.data, kl_rc_name(rc), rows,
+                kl_rc_name(plain), plain == KL_OK ? db_rows() : db.err.msg);
+        }
+        succeeded += rc == KL_OK;
+        free(rows);
+        kl_buf_deinit(&expr);
+        kl_buf_deinit(&sql);
+    }
+    assert_true(succeeded > 300);
+}
+
 /* What a hit costs. The bound is loose: it is there to notice a parse, not to be a benchmark. */
 static void hit_cost(void **state) {
-    static const char *const statements[] = {"SELECT id, a, n FROM app.t WHERE id = 12345", "INSERT INTO app.t (id, a, n) VALUES (1, 'hello world', 2)",
+    static const char *const statements[] = {"SELECT id, a, n FROM app.t WHERE id = 12345",
+        "INSERT INTO app.t (id, a, n) VALUES (1, 'hello world', 2)",
         "UPDATE app.t SET a = 'x', n = n + 1 WHERE id = 7"};
     tables();
     struct kl_sql_ctx ctx = db_ctx();
@@ -131,7 +300,8 @@ static void hit_cost(void **state) {
             for (int i = 0; i < 1000; i++) {
                 struct kl_bound b;
                 kl_arena_reset(&db.arena);
-                assert_true(kl_sql_bind(&ctx, kl_slice_str(statements[s]), NULL, 0, &db.arena, &b, &db.err) == KL_OK);
+                assert_true(kl_sql_bind(&ctx, kl_slice_str(statements[s]), NULL, 0, &db.arena, &b,
+                                &db.err) == KL_OK);
                 kl_bound_release(&b);
             }
             best = KL_MIN(best, (kl_clock_mono_ns() - t0) / 1000);
@@ -148,6 +318,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fallbacks, db_setup, db_teardown),
         cmocka_unit_test_setup_teardown(eviction, db_setup, db_teardown),
         cmocka_unit_test_setup_teardown(lifetime, db_setup, db_teardown),
+        cmocka_unit_test_setup_teardown(one_meaning, db_setup, db_teardown),
         cmocka_unit_test_setup_teardown(hit_cost, db_setup, db_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* What the binder's tests share: a store and a catalog in a fresh folder, tables made by binding their DDL, and a database of rows in memory, so that
- * a test can write a statement and read what it does. */
+/* What the binder's tests share: a store and a catalog in a fresh folder, tables made by binding
+ * their DDL, and a database of rows in memory, so that a test can write a statement and read what
+ * it does. */
 #ifndef KL_TEST_SQL_PLAN_SUPPORT_H
 #define KL_TEST_SQL_PLAN_SUPPORT_H
 
@@ -42,7 +43,8 @@ static struct db {
 } db;
 
 static inline struct kl_sql_ctx db_ctx(void) {
-    return (struct kl_sql_ctx){.cache = db.cache, .cat = db.cat, .session = &db.session, .executor = db.executor};
+    return (struct kl_sql_ctx){
+        .cache = db.cache, .cat = db.cat, .session = &db.session, .executor = db.executor};
 }
 
 static inline void db_refresh(void) {
@@ -57,17 +59,29 @@ static inline enum kl_rc db_change(const struct kl_plan *p) {
     size_t n;
     if (rc == KL_OK) {
         switch (p->kind) {
-        case KL_PLAN_CREATE_NAMESPACE: rc = kl_cat_create_namespace(db.catalog, p->name, 1, &db.err); break;
-        case KL_PLAN_ALTER_NAMESPACE: rc = kl_cat_set_namespace_options(db.catalog, p->name, p->text, &db.err); break;
-        case KL_PLAN_DROP_NAMESPACE: rc = kl_cat_drop_namespace(db.catalog, p->name, &db.arena, &ids, &n, &db.err); break;
-        case KL_PLAN_CREATE_TABLE: rc = kl_cat_create_table(db.catalog, p->create, 1, &id, &db.err); break;
+        case KL_PLAN_CREATE_NAMESPACE:
+            rc = kl_cat_create_namespace(db.catalog, p->name, 1, &db.err);
+            break;
+        case KL_PLAN_ALTER_NAMESPACE:
+            rc = kl_cat_set_namespace_options(db.catalog, p->name, p->text, &db.err);
+            break;
+        case KL_PLAN_DROP_NAMESPACE:
+            rc = kl_cat_drop_namespace(db.catalog, p->name, &db.arena, &ids, &n, &db.err);
+            break;
+        case KL_PLAN_CREATE_TABLE:
+            rc = kl_cat_create_table(db.catalog, p->create, 1, &id, &db.err);
+            break;
         case KL_PLAN_ALTER_TABLE:
-            rc = kl_cat_alter_table(db.catalog, kl_slice_str(p->table->ns), kl_slice_str(p->table->name), p->alter, 1, &version, &db.err);
+            rc = kl_cat_alter_table(db.catalog, kl_slice_str(p->table->ns),
+                kl_slice_str(p->table->name), p->alter, 1, &version, &db.err);
             break;
         case KL_PLAN_DROP_TABLE:
-            rc = kl_cat_drop_table(db.catalog, kl_slice_str(p->table->ns), kl_slice_str(p->table->name), &id, &db.err);
+            rc = kl_cat_drop_table(
+                db.catalog, kl_slice_str(p->table->ns), kl_slice_str(p->table->name), &id, &db.err);
             break;
-        default: rc = kl_fail(&db.err, KL_E_INTERNAL, "not a change"); break;
+        default:
+            rc = kl_fail(&db.err, KL_E_INTERNAL, "not a change");
+            break;
         }
     }
     if (rc == KL_OK) {
@@ -102,9 +116,12 @@ static inline bool mem_key_is(const struct mem_row *r, const struct kl_val *key)
     return true;
 }
 
-static inline void mem_fill(const struct mem_row *r, const int16_t *slots, size_t n, struct kl_val *row) {
+static inline void mem_fill(
+    const struct mem_row *r, const int16_t *slots, size_t n, struct kl_val *row) {
     for (size_t i = 0; i < n; i++) {
-        row[i] = slots[i] >= 0 ? r->vals[slots[i]] : slots[i] == KL_COL_SEQ ? kl_val_i64(r->seq) : kl_val_bool(false);
+        row[i] = slots[i] >= 0            ? r->vals[slots[i]]
+                 : slots[i] == KL_COL_SEQ ? kl_val_i64(r->seq)
+                                          : kl_val_bool(false);
     }
 }
 
@@ -124,25 +141,30 @@ static inline enum kl_rc mem_next(struct kl_source *s, struct kl_val *row, struc
     }
     return KL_E_END;
 }
-static inline void mem_close(struct kl_source *s) { (void)s; }
+static inline void mem_close(struct kl_source *s) {
+    (void)s;
+}
 
 struct text_sink {
     struct kl_sink sink;
     size_t n_cols, n_rows;
 };
-static inline enum kl_rc text_begin(struct kl_sink *s, const struct kl_sink_col *cols, size_t n, struct kl_err *err) {
+static inline enum kl_rc text_begin(
+    struct kl_sink *s, const struct kl_sink_col *cols, size_t n, struct kl_err *err) {
     struct text_sink *t = KL_CONTAINER_OF(s, struct text_sink, sink);
     (void)err;
     t->n_cols = n;
     for (size_t i = 0; i < n; i++) {
         kl_buf_printf(&db.out, "%s%.*s:", i ? "," : "", KL_FMT(cols[i].name));
         kl_type_sql_name(cols[i].type, &db.out);
-        kl_buf_printf(&db.out, "%s%s%s", cols[i].flags & KL_COL_PK ? " pk" : "", cols[i].flags & KL_COL_NOT_NULL ? " nn" : "",
+        kl_buf_printf(&db.out, "%s%s%s", cols[i].flags & KL_COL_PK ? " pk" : "",
+            cols[i].flags & KL_COL_NOT_NULL ? " nn" : "",
             cols[i].flags & KL_COL_UNIQUE ? " uq" : "");
     }
     return KL_OK;
 }
-static inline enum kl_rc text_row(struct kl_sink *s, const struct kl_val *vals, struct kl_err *err) {
+static inline enum kl_rc text_row(
+    struct kl_sink *s, const struct kl_val *vals, struct kl_err *err) {
     struct text_sink *t = KL_CONTAINER_OF(s, struct text_sink, sink);
     (void)err;
     kl_buf_puts(&db.out, "\n");
@@ -157,10 +179,17 @@ static inline enum kl_rc text_row(struct kl_sink *s, const struct kl_val *vals, 
     t->n_rows++;
     return KL_OK;
 }
-static inline void text_end(struct kl_sink *s, uint64_t n) { (void)s; (void)n; }
+static inline void text_end(struct kl_sink *s, uint64_t n) {
+    (void)s;
+    (void)n;
+}
 
 static inline struct kl_eval db_eval(const struct kl_bound *b) {
-    return (struct kl_eval){.params = b->vals, .n_params = b->n_vals, .session = &db.session, .now_us = 1767225600000000, .ids = &db.ids,
+    return (struct kl_eval){.params = b->vals,
+        .n_params = b->n_vals,
+        .session = &db.session,
+        .now_us = 1767225600000000,
+        .ids = &db.ids,
         .arena = &db.arena};
 }
 
@@ -168,7 +197,10 @@ static inline enum kl_rc db_select(const struct kl_bound *b) {
     const struct kl_plan *p = b->plan;
     struct kl_eval ev = db_eval(b);
     struct kl_val key[32];
-    struct mem_source src = {.source = {mem_next, mem_close}, .plan = p, .slots = p->select->slots, .n_slots = p->select->n_slots};
+    struct mem_source src = {.source = {mem_next, mem_close},
+        .plan = p,
+        .slots = p->select->slots,
+        .n_slots = p->select->n_slots};
     struct text_sink sink = {.sink = {.begin = text_begin, .row = text_row, .end = text_end}};
     struct kl_select_limits limits = {0};
     bool none = false;
@@ -211,7 +243,8 @@ static inline enum kl_rc db_modify(const struct kl_bound *b) {
     size_t count = 0;
     bool none = false;
     if (b->plan->access.pk) {
-        enum kl_rc rc = kl_sql_point_key(b->plan->access.pk, b->plan->table, &ev, key, &none, &db.err);
+        enum kl_rc rc =
+            kl_sql_point_key(b->plan->access.pk, b->plan->table, &ev, key, &none, &db.err);
         if (rc != KL_OK) {
             return rc;
         }
@@ -219,7 +252,8 @@ static inline enum kl_rc db_modify(const struct kl_bound *b) {
     for (size_t i = 0; i < db.n_rows && !none; i++) {
         struct mem_row *r = &db.rows[i];
         bool chosen, changed = true;
-        if (!r->table || r->table->id != b->plan->table->id || (b->plan->access.pk && !mem_key_is(r, key))) {
+        if (!r->table || r->table->id != b->plan->table->id ||
+            (b->plan->access.pk && !mem_key_is(r, key))) {
             continue;
         }
         mem_fill(r, dml->slots, dml->n_slots, slots);
@@ -246,7 +280,8 @@ static inline enum kl_rc db_modify(const struct kl_bound *b) {
 }
 
 /* Binds and runs. The result stands in db.out, an error in db.err. */
-static inline enum kl_rc db_run_params(const char *sql, const struct kl_val *params, size_t n_params) {
+static inline enum kl_rc db_run_params(
+    const char *sql, const struct kl_val *params, size_t n_params) {
     struct kl_sql_ctx ctx = db_ctx();
     struct kl_bound b;
     kl_arena_reset(&db.arena);
@@ -256,18 +291,32 @@ static inline enum kl_rc db_run_params(const char *sql, const struct kl_val *par
     size_t len = strlen(sql);
     char *copy = malloc(len ? len : 1);
     memcpy(copy, sql, len);
-    enum kl_rc rc = kl_sql_bind(&ctx, kl_slice(copy, len), params, n_params, &db.arena, &b, &db.err);
+    enum kl_rc rc =
+        kl_sql_bind(&ctx, kl_slice(copy, len), params, n_params, &db.arena, &b, &db.err);
     if (rc == KL_OK) {
         db.kind = b.plan->kind;
         db.point = b.plan->access.pk != NULL;
         switch (b.plan->kind) {
-        case KL_PLAN_SELECT: rc = db_select(&b); break;
-        case KL_PLAN_INSERT: rc = db_insert(&b); break;
+        case KL_PLAN_SELECT:
+            rc = db_select(&b);
+            break;
+        case KL_PLAN_INSERT:
+            rc = db_insert(&b);
+            break;
         case KL_PLAN_UPDATE:
-        case KL_PLAN_DELETE: rc = db_modify(&b); break;
-        case KL_PLAN_CREATE_NAMESPACE: case KL_PLAN_ALTER_NAMESPACE: case KL_PLAN_DROP_NAMESPACE: case KL_PLAN_CREATE_TABLE:
-        case KL_PLAN_ALTER_TABLE: case KL_PLAN_DROP_TABLE: rc = db_change(b.plan); break;
-        default: break;
+        case KL_PLAN_DELETE:
+            rc = db_modify(&b);
+            break;
+        case KL_PLAN_CREATE_NAMESPACE:
+        case KL_PLAN_ALTER_NAMESPACE:
+        case KL_PLAN_DROP_NAMESPACE:
+        case KL_PLAN_CREATE_TABLE:
+        case KL_PLAN_ALTER_TABLE:
+        case KL_PLAN_DROP_TABLE:
+            rc = db_change(b.plan);
+            break;
+        default:
+            break;
         }
         kl_bound_release(&b);
     }
@@ -275,7 +324,9 @@ static inline enum kl_rc db_run_params(const char *sql, const struct kl_val *par
     kl_buf_u8(&db.out, 0);
     return rc;
 }
-static inline enum kl_rc db_run(const char *sql) { return db_run_params(sql, NULL, 0); }
+static inline enum kl_rc db_run(const char *sql) {
+    return db_run_params(sql, NULL, 0);
+}
 
 static inline void ok_(const char *sql, const char *file, int line) {
     enum kl_rc rc = db_run(sql);
@@ -292,12 +343,14 @@ static inline void gives_(const char *sql, const char *want, const char *file, i
     assert_string_equal(db.out.data, want);
 }
 /* want_msg may be a part; position 0: any. */
-static inline void fails_(const char *sql, enum kl_rc want, const char *want_msg, int position, const char *file, int line) {
+static inline void fails_(const char *sql, enum kl_rc want, const char *want_msg, int position,
+    const char *file, int line) {
     enum kl_rc rc = db_run(sql);
-    if (rc != want || !strstr(db.err.msg, want_msg) || (position > 0 && db.err.position != position)) {
+    if (rc != want || !strstr(db.err.msg, want_msg) ||
+        (position > 0 && db.err.position != position)) {
         fprintf(stderr, "%s:%d: %s\n", file, line, sql);
-        fail_msg("want %s \"%s\" at %d, got %s \"%s\" at %d", kl_rc_name(want), want_msg, position, kl_rc_name(rc), db.err.msg,
-            db.err.position);
+        fail_msg("want %s \"%s\" at %d, got %s \"%s\" at %d", kl_rc_name(want), want_msg, position,
+            kl_rc_name(rc), db.err.msg, db.err.position);
     }
     assert_int_equal(db.err.rc, rc);
 }
@@ -329,7 +382,8 @@ static inline int db_setup(void **state) {
     memset(&db, 0, sizeof(db));
     snprintf(db.path, sizeof(db.path), KL_TEST_TMP "/sql-%ld-XXXXXX", (long)getpid());
     assert_non_null(mkdtemp(db.path));
-    assert_int_equal(kl_store_open(&(struct kl_store_options){.path = db.path}, &db.store, &db.err), KL_OK);
+    assert_int_equal(
+        kl_store_open(&(struct kl_store_options){.path = db.path}, &db.store, &db.err), KL_OK);
     db.batch = kl_batch_new(db.store);
     assert_int_equal(kl_catalog_open(db.store, 8, &db.catalog, &db.err), KL_OK);
     db.cat = kl_catalog_acquire(db.catalog);

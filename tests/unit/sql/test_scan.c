@@ -43,7 +43,8 @@ static void kinds(void **state) {
     tokens("1a 0x10 $1 $12 $1a $", "!:1a !:0x10 ?:$1 ?:$12 !:$1 w:a !:$");
     tokens("a.b[1]::int, (x)", "w:a p:. w:b p:[ i:1 p:] +::: w:int p:, p:( w:x p:)");
     tokens("1..2", "i:1 p:. n:.2");
-    tokens("a->>'b' <=b !=c*-1 @-d =-1 ||", "w:a +:->> s:'b' +:<= w:b +:!= w:c +:* +:- i:1 +:@- w:d +:= +:- i:1 +:||");
+    tokens("a->>'b' <=b !=c*-1 @-d =-1 ||",
+        "w:a +:->> s:'b' +:<= w:b +:!= w:c +:* +:- i:1 +:@- w:d +:= +:- i:1 +:||");
     tokens("a--b\nc /*d/*e*/f*/ g+/*h*/i", "w:a w:c w:g +:+ w:i");
     tokens("a := : b;", "w:a +::= p:: w:b p:;");
     tokens("\x01", "!:\x01");
@@ -104,7 +105,8 @@ static void number_is(const char *text, bool negative, const char *want, uint8_t
 
 static void numbers(void **state) {
     number_is("0", false, "0", KL_T_BIGINT);
-    number_is("0000000000000000000000012", false, "12", KL_T_DECIMAL); /* longer than any bigint: the slow road, the same value */
+    number_is("0000000000000000000000012", false, "12",
+        KL_T_DECIMAL); /* longer than any bigint: the slow road, the same value */
     number_is("9223372036854775807", false, "9223372036854775807", KL_T_BIGINT);
     number_is("9223372036854775808", false, "9223372036854775808", KL_T_DECIMAL);
     number_is("9223372036854775808", true, "-9223372036854775808", KL_T_BIGINT);
@@ -115,7 +117,8 @@ static void numbers(void **state) {
     number_is("5.", false, "5", KL_T_DECIMAL);
     number_is("1e3", false, "1000", KL_T_DECIMAL);
     number_is("1.50e-2", false, "0.0150", KL_T_DECIMAL);
-    number_is("99999999999999999999999999999999999999", false, "99999999999999999999999999999999999999", KL_T_DECIMAL);
+    number_is("99999999999999999999999999999999999999", false,
+        "99999999999999999999999999999999999999", KL_T_DECIMAL);
     number_is("999999999999999999999999999999999999999", false, NULL, 0);
     number_is("1e39", false, NULL, 0);
     number_is("1e999999999999999", false, NULL, 0);
@@ -155,11 +158,14 @@ static enum kl_rc depth_of(const char *head, const char *unit, size_t n, const c
 static void deep(void **state) {
     static const struct {
         const char *head, *unit;
-    } nests[] = {{"SELECT ", "("}, {"SELECT ", "NOT "}, {"SELECT ", "- "}, {"SELECT 1", "+1"}, {"SELECT ", "CASE WHEN a THEN "},
-        {"SELECT a", "::int"}, {"SELECT ", "f(a, "}, {"SELECT ", "ARRAY["}, {"SELECT 1 ", "UNION SELECT 1 "}, {"SELECT 1 FROM a ", "JOIN b ON c AND d "},
-        {"SELECT ", "(a.end + "}, {"SELECT ", "CASE WHEN t.end AND "}, {"SELECT ", "by - "}, {"SELECT ", "t.and - "},
-        {"SELECT ", "a BETWEEN b AND NOT "}, {"SELECT ", "a IS DISTINCT FROM NOT "}, {"SELECT ", "(SELECT "}, {"SELECT a ", "COLLATE x "},
-        {"SELECT a ", "AT TIME ZONE 'x' "}, {"SELECT ", "values - "}, {"SELECT ", "OPERATOR(pg_catalog.-) "}};
+    } nests[] = {{"SELECT ", "("}, {"SELECT ", "NOT "}, {"SELECT ", "- "}, {"SELECT 1", "+1"},
+        {"SELECT ", "CASE WHEN a THEN "}, {"SELECT a", "::int"}, {"SELECT ", "f(a, "},
+        {"SELECT ", "ARRAY["}, {"SELECT 1 ", "UNION SELECT 1 "},
+        {"SELECT 1 FROM a ", "JOIN b ON c AND d "}, {"SELECT ", "(a.end + "},
+        {"SELECT ", "CASE WHEN t.end AND "}, {"SELECT ", "by - "}, {"SELECT ", "t.and - "},
+        {"SELECT ", "a BETWEEN b AND NOT "}, {"SELECT ", "a IS DISTINCT FROM NOT "},
+        {"SELECT ", "(SELECT "}, {"SELECT a ", "COLLATE x "}, {"SELECT a ", "AT TIME ZONE 'x' "},
+        {"SELECT ", "values - "}, {"SELECT ", "OPERATOR(pg_catalog.-) "}};
     for (size_t i = 0; i < KL_LEN(nests); i++) {
         assert_int_equal(depth_of(nests[i].head, nests[i].unit, 40, ""), KL_OK);
         assert_int_equal(depth_of(nests[i].head, nests[i].unit, 600, ""), KL_E_INVALID_SQL);
@@ -168,17 +174,26 @@ static void deep(void **state) {
 
 static void flat(void **state) {
     assert_int_equal(depth_of("SELECT 1 WHERE a = 1", " AND b = -1", 20000, ""), KL_OK);
-    assert_int_equal(depth_of("SELECT 1 WHERE a = 1", " OR (b = 1 AND c LIKE 'x')", 20000, ""), KL_OK);
+    assert_int_equal(
+        depth_of("SELECT 1 WHERE a = 1", " OR (b = 1 AND c LIKE 'x')", 20000, ""), KL_OK);
     assert_int_equal(depth_of("SELECT 1 WHERE a IN (1", ", -1 + 2", 20000, ")"), KL_OK);
-    assert_int_equal(depth_of("INSERT INTO t VALUES (1)", ", (-1, now() - interval '1 day')", 20000, ""), KL_OK);
+    assert_int_equal(
+        depth_of("INSERT INTO t VALUES (1)", ", (-1, now() - interval '1 day')", 20000, ""), KL_OK);
     assert_int_equal(depth_of("SELECT CASE", " WHEN a = 1 THEN b + 1", 20000, " END"), KL_OK);
 }
 
-static int setup(void **state) { kl_arena_init(&arena, 0); return 0; }
-static int teardown(void **state) { kl_arena_deinit(&arena); return 0; }
+static int setup(void **state) {
+    kl_arena_init(&arena, 0);
+    return 0;
+}
+static int teardown(void **state) {
+    kl_arena_deinit(&arena);
+    return 0;
+}
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds), cmocka_unit_test(strings), cmocka_unit_test(numbers), cmocka_unit_test(bytes),
-        cmocka_unit_test(deep), cmocka_unit_test(flat)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds), cmocka_unit_test(strings),
+        cmocka_unit_test(numbers), cmocka_unit_test(bytes), cmocka_unit_test(deep),
+        cmocka_unit_test(flat)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -19,7 +19,11 @@ static void take(const char *sql) {
     size_t len = strlen(sql);
     char *copy = kl_arena_alloc(&arena, len + 1); /* values borrow it */
     memcpy(copy, sql, len);
-    struct kl_shape_input in = {.stmt = kl_slice(copy, len), .prefix = KL_S("pre"), .params = params, .n_params = n_params, .arena = &arena};
+    struct kl_shape_input in = {.stmt = kl_slice(copy, len),
+        .prefix = KL_S("pre"),
+        .params = params,
+        .n_params = n_params,
+        .arena = &arena};
     assert_int_equal(kl_sql__shape(&in, &shape, &err), KL_OK);
 }
 
@@ -63,31 +67,44 @@ static void unusable(const char *sql) {
 }
 
 static void values(void **state) {
-    gives("SELECT  a FROM T\n WHERE b=1 AND c = 'it''s' -- x", "select a from t where b=<i>and c=<s>", "1|it's");
+    gives("SELECT  a FROM T\n WHERE b=1 AND c = 'it''s' -- x",
+        "select a from t where b=<i>and c=<s>", "1|it's");
     gives("select A from t where B = 7 and C='y'", "select a from t where b=<i>and c=<s>", "7|y");
-    gives("select 1.5, 1e3, .25, 12345678901234567890", "select<d>,<d>,<d>,<d>", "1.5|1000|0.25|12345678901234567890");
+    gives("select 1.5, 1e3, .25, 12345678901234567890", "select<d>,<d>,<d>,<d>",
+        "1.5|1000|0.25|12345678901234567890");
     gives("select \"A b\", X'00ff'", "select \"A b\",<x>", "\\x00ff");
     gives("select null, true, false, -1", "select null,true,false,-<i>", "1");
     gives("select * from t limit 5 offset 2", "select*from t limit<i>offset<i>", "5|2");
-    gives("select case when a then 'x' else 'y' end", "select case when a then<s>else<s>end", "x|y");
-    gives("select a from t where b like 'x' escape '!' and c between 1 and 2", "select a from t where b like<s>escape<s>and c between<i>and<i>",
-        "x|!|1|2");
+    gives(
+        "select case when a then 'x' else 'y' end", "select case when a then<s>else<s>end", "x|y");
+    gives("select a from t where b like 'x' escape '!' and c between 1 and 2",
+        "select a from t where b like<s>escape<s>and c between<i>and<i>", "x|!|1|2");
     gives("select $$a$$, E'\\x41'", "select<s>,<s>", "a|A");
     gives("select a;", "select a", "");
 }
 
 static void stays(void **state) {
-    gives("select date '2026-01-01', interval '5 minutes' + a", "select date '2026-01-01',interval '5 minutes'+a", "");
-    gives("select timestamp(3) '2026-01-01'", "select timestamp(<i>)'2026-01-01'", "3"); /* then refused by the parser, and planned as written */
-    gives("select a::varchar(20), cast(b as numeric(10, 2)), 5", "select a::varchar(20),cast(b as numeric(10,2)),<i>", "5");
-    gives("select a from t order by 1, 2 desc limit 3", "select a from t order by 1,2 desc limit<i>", "3");
-    gives("select a from t order by (1), f(b, 2), -1", "select a from t order by(1),f(b,<i>),-1", "2");
-    gives("select a + 1, count(*) from t where b = 2 group by a + 1 having count(*) > 3 order by 1 limit 4",
-        "select a+1,count(*)from t where b=<i>group by a+1 having count(*)>3 order by 1 limit<i>", "2|4");
-    gives("select distinct a || 'x' from t where b in (1, 2)", "select distinct a||'x' from t where b in(<i>,<i>)", "1|2");
+    gives("select date '2026-01-01', interval '5 minutes' + a",
+        "select date '2026-01-01',interval '5 minutes'+a", "");
+    gives("select timestamp(3) '2026-01-01'", "select timestamp(<i>)'2026-01-01'",
+        "3"); /* then refused by the parser, and planned as written */
+    gives("select a::varchar(20), cast(b as numeric(10, 2)), 5",
+        "select a::varchar(20),cast(b as numeric(10,2)),<i>", "5");
+    gives("select a from t order by 1, 2 desc limit 3",
+        "select a from t order by 1,2 desc limit<i>", "3");
+    gives("select a from t order by (1), f(b, 2), -1", "select a from t order by(1),f(b,<i>),-1",
+        "2");
+    gives("select a + 1, count(*) from t where b = 2 group by a + 1 having count(*) > 3 order by 1 "
+          "limit 4",
+        "select a+1,count(*)from t where b=<i>group by a+1 having count(*)>3 order by 1 limit<i>",
+        "2|4");
+    gives("select distinct a || 'x' from t where b in (1, 2)",
+        "select distinct a||'x' from t where b in(<i>,<i>)", "1|2");
     gives("select t.order, 5 from t", "select t.order,<i>from t", "5");
-    gives("with x as (select 1) select * from x where a = 2", "with x as(select<i>)select*from x where a=<i>", "1|2");
-    gives("select current_user(), current_user, now()", "select current_user,current_user,now()", "");
+    gives("with x as (select 1) select * from x where a = 2",
+        "with x as(select<i>)select*from x where a=<i>", "1|2");
+    gives(
+        "select current_user(), current_user, now()", "select current_user,current_user,now()", "");
     gives("select a at time zone 'UTC'", "select a at time zone 'UTC'", "");
     unusable("select 'a'\n'b'");
     unusable("select `a`");
@@ -103,28 +120,37 @@ static void stays(void **state) {
 static void rows(void **state) {
     gives("INSERT INTO t (a, b) VALUES (1, 'x')", "insert into t(a,b)values(<o>,<o>)", "1|x");
     assert_int_equal(shape.n_rows, 1);
-    gives("INSERT INTO t (a, b) VALUES (1, 'x'), (-2, NULL) , ('3', true)", "insert into t(a,b)values(<o>,<o>)", "1|x|-2|NULL|3|true");
+    gives("INSERT INTO t (a, b) VALUES (1, 'x'), (-2, NULL) , ('3', true)",
+        "insert into t(a,b)values(<o>,<o>)", "1|x|-2|NULL|3|true");
     assert_int_equal(shape.n_rows, 3);
     assert_int_equal(shape.n_values, 2);
-    gives("INSERT INTO t VALUES (1 + 1, now()), (2 + 5, now());", "insert into t values(<i>+<i>,now())", "1|1|2|5");
+    gives("INSERT INTO t VALUES (1 + 1, now()), (2 + 5, now());",
+        "insert into t values(<i>+<i>,now())", "1|1|2|5");
     assert_int_equal(shape.n_rows, 2);
-    gives("INSERT INTO t VALUES (1, DEFAULT), (2, 3)", "insert into t values(<i>,default),(<i>,<i>)", "1|2|3");
+    gives("INSERT INTO t VALUES (1, DEFAULT), (2, 3)",
+        "insert into t values(<i>,default),(<i>,<i>)", "1|2|3");
     assert_int_equal(shape.n_rows, 0);
-    gives("INSERT INTO t VALUES (1), (2) ON CONFLICT DO NOTHING", "insert into t values(<i>),(<i>)on conflict do nothing", "1|2");
-    gives("INSERT INTO t VALUES (date '2026-01-01', - 5, + 6)", "insert into t values(date '2026-01-01',<o>,<o>)", "-5|6");
-    gives("INSERT INTO t VALUES (-9223372036854775808)", "insert into t values(<o>)", "-9223372036854775808");
+    gives("INSERT INTO t VALUES (1), (2) ON CONFLICT DO NOTHING",
+        "insert into t values(<i>),(<i>)on conflict do nothing", "1|2");
+    gives("INSERT INTO t VALUES (date '2026-01-01', - 5, + 6)",
+        "insert into t values(date '2026-01-01',<o>,<o>)", "-5|6");
+    gives("INSERT INTO t VALUES (-9223372036854775808)", "insert into t values(<o>)",
+        "-9223372036854775808");
     assert_int_equal(shape.vals[0].type, KL_T_BIGINT);
-    gives("INSERT INTO t VALUES (1, (2), 'a' || 'b', ARRAY[1, 2])", "insert into t values(<o>,(<i>),<s>||<s>,array[<i>,<i>])", "1|2|a|b|1|2");
-    gives("INSERT INTO t SELECT a FROM b WHERE c = 1", "insert into t select a from b where c=<i>", "1");
-    gives("INSERT (5) VALUES (1), (2)", "insert(<i>)values(<i>),(<i>)", "5|1|2"); /* no SQL, but no collapse either */
+    gives("INSERT INTO t VALUES (1, (2), 'a' || 'b', ARRAY[1, 2])",
+        "insert into t values(<o>,(<i>),<s>||<s>,array[<i>,<i>])", "1|2|a|b|1|2");
+    gives("INSERT INTO t SELECT a FROM b WHERE c = 1", "insert into t select a from b where c=<i>",
+        "1");
+    gives("INSERT (5) VALUES (1), (2)", "insert(<i>)values(<i>),(<i>)",
+        "5|1|2"); /* no SQL, but no collapse either */
     assert_int_equal(shape.n_rows, 0);
     unusable("INSERT INTO t VALUES (1), ");
     unusable("INSERT INTO t VALUES");
 }
 
 static void user_params(void **state) {
-    struct kl_val p[] = {kl_val_i64(7), kl_val_text(KL_S("x")), kl_val_double(0.5), kl_val_bool(true), kl_val_null(KL_T_NULL),
-        kl_val_int(KL_T_DATE, 1)};
+    struct kl_val p[] = {kl_val_i64(7), kl_val_text(KL_S("x")), kl_val_double(0.5),
+        kl_val_bool(true), kl_val_null(KL_T_NULL), kl_val_int(KL_T_DATE, 1)};
     p[1].flags = KL_VAL_UNKNOWN;
     params = p;
     n_params = 6;
@@ -133,7 +159,11 @@ static void user_params(void **state) {
     gives("insert into t values ($1, $2), ($2, $1)", "insert into t values(<o>,<o>)", "7|x|x|7");
     gives("insert into t values ($1 + $1)", "insert into t values(<i>+<i>)", "7|7");
     gives("select a + $1 from t group by a + $1", "select a+<i>from t group by a+<=1>", "7");
-    struct kl_shape_input in = {.stmt = KL_S("select $7"), .prefix = KL_S(""), .params = params, .n_params = n_params, .arena = &arena};
+    struct kl_shape_input in = {.stmt = KL_S("select $7"),
+        .prefix = KL_S(""),
+        .params = params,
+        .n_params = n_params,
+        .arena = &arena};
     assert_int_equal(kl_sql__shape(&in, &shape, &err), KL_E_INVALID_PARAMETER);
     assert_string_equal(err.msg, "Parameter $7 has no value (6 given)");
     in.stmt = KL_S("select $0");
@@ -154,8 +184,13 @@ static void as_text(void **state) {
     assert_int_equal(types[0].scale, 1);
     assert_int_equal(types[1].id, KL_T_NULL);
     assert_int_equal(types[2].id, KL_T_BIGINT);
-    assert_int_equal(kl_sql__plain_text(KL_S("SELECT `a``b`, /* ( */ CURRENT_USER ( ) , t.current_user() -- ` \n, '`'"), &arena, &text, &err), KL_OK);
-    assert_string_equal(text, "SELECT \"a`b\", /* ( */ CURRENT_USER     , t.current_user() -- ` \n, '`'");
+    assert_int_equal(
+        kl_sql__plain_text(
+            KL_S("SELECT `a``b`, /* ( */ CURRENT_USER ( ) , t.current_user() -- ` \n, '`'"), &arena,
+            &text, &err),
+        KL_OK);
+    assert_string_equal(
+        text, "SELECT \"a`b\", /* ( */ CURRENT_USER     , t.current_user() -- ` \n, '`'");
 }
 
 /* A thousand rows scan in well under a millisecond (the bound allows for a sanitizer). */
@@ -180,11 +215,18 @@ static void speed(void **state) {
     kl_buf_deinit(&sql);
 }
 
-static int setup(void **state) { kl_arena_init(&arena, 0); return 0; }
-static int teardown(void **state) { kl_arena_deinit(&arena); return 0; }
+static int setup(void **state) {
+    kl_arena_init(&arena, 0);
+    return 0;
+}
+static int teardown(void **state) {
+    kl_arena_deinit(&arena);
+    return 0;
+}
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(stays), cmocka_unit_test(rows), cmocka_unit_test(user_params),
-        cmocka_unit_test(as_text), cmocka_unit_test(speed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(stays),
+        cmocka_unit_test(rows), cmocka_unit_test(user_params), cmocka_unit_test(as_text),
+        cmocka_unit_test(speed)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

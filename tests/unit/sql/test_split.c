@@ -53,7 +53,8 @@ static void statements(void **state) {
     splits("-- c; d\nSELECT 1 -- e;\n; /* ; /* ; */ ; */ x /* y */", "SELECT 1|x");
     splits("SELECT 1 /* ; */ + 2; x", "SELECT 1 /* ; */ + 2|x");
     splits("SELECT (1; x", "SELECT (1|x");
-    splits("EXECUTE AS USER 'a' (SELECT 1; SELECT 2); x", "EXECUTE AS USER 'a' (SELECT 1; SELECT 2)|x");
+    splits("EXECUTE AS USER 'a' (SELECT 1; SELECT 2); x",
+        "EXECUTE AS USER 'a' (SELECT 1; SELECT 2)|x");
     splits("SELECT 'gr\xc3\xbc\xc3\x9f'; x", "SELECT 'gr\xc3\xbc\xc3\x9f'|x");
 }
 
@@ -80,13 +81,20 @@ static void refusals(void **state) {
     fails(big, KL_SQL_MAX_STATEMENTS * 2 + 2, KL_E_BATCH_PARSE, "Too many statements");
     struct kl_stmt_text *list;
     size_t count;
-    assert_int_equal(kl_sql_split(kl_slice(big, KL_SQL_MAX_STATEMENTS * 2), &arena, &list, &count, &err), KL_OK);
+    assert_int_equal(
+        kl_sql_split(kl_slice(big, KL_SQL_MAX_STATEMENTS * 2), &arena, &list, &count, &err), KL_OK);
     assert_int_equal(count, KL_SQL_MAX_STATEMENTS);
     free(big);
 }
 
-static int setup(void **state) { kl_arena_init(&arena, 0); return 0; }
-static int teardown(void **state) { kl_arena_deinit(&arena); return 0; }
+static int setup(void **state) {
+    kl_arena_init(&arena, 0);
+    return 0;
+}
+static int teardown(void **state) {
+    kl_arena_deinit(&arena);
+    return 0;
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(statements), cmocka_unit_test(refusals)};
