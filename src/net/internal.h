@@ -58,7 +58,10 @@ struct kl_net__loop {
     uv_tcp_t listener;
     bool listening, ctx_ready;
     enum kl_net__phase phase;
-    struct kl_net__link conns, websockets;
+    struct kl_net__link conns, websockets, held;
+    uv_timer_t watch; /* runs while requests are held: have their clients gone? */
+    bool watching;
+    int64_t stopping_ns;             /* when the stop began */
     size_t n_websockets, n_requests; /* requests: held by the engine */
     bool drained;                    /* counted in net->n_stopped */
     struct kl_session_cache *sessions;
@@ -96,6 +99,7 @@ struct kl_net {
 /* ---- requests: request.c ---- */
 /* Lives from the request's arrival until its connection let go of it and nobody works on it. */
 struct kl_net__request {
+    struct kl_net__link link; /* loop->held, while busy */
     struct kl_net__loop *loop;
     struct kl_net__request *next; /* idle list */
     h2o_req_t *req;               /* NULL once the connection has let go */

@@ -8,11 +8,16 @@
  * The body of the response stays in `out` until it is sent; nothing is copied. */
 #include "net/internal.h"
 
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_MAX 256
 #define KEEP_OUT_BYTES (64u << 10)
 #define ARENA_MIN (64u << 20)
+#define WATCH_MS 250
+#define WATCH_BATCH 64
+#define STOP_PATIENCE_NS 10000000000LL /* then what still runs is cancelled */
 
 static void recycle(struct kl_net__request *r) {
     struct kl_net__loop *l = r->loop;
@@ -134,14 +139,72 @@ void kl_net__request_free_idle(struct kl_net__loop *l) {
     l->n_idle = 0;
 }
 
+/* ---- while the engine has it ---- */
+
+/* h2o does not read from a connection whose request is being answered, so nobody tells us that its
+ * client has gone: look at the sockets of those that take long. */
+static void cancel_abandoned(struct kl_net__request **batch, struct pollfd *fds, nfds_t n) {
+    if (poll(fds, n, 0) <= 0) {
+        return;
+    }
+    for (nfds_t i = 0; i < n; i++) {
+        if (fds[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) {
+            atomic_store(&batch[i]->exec.cancelled, true);
+        }
+    }
+}
+
+static int fd_of(const struct kl_net__request *r) {
+    h2o_conn_t *conn = r->req->conn;
+    return h2o_socket_get_fd(conn->callbacks->get_socket(conn));
+}
+
+static void watch_held(struct kl_net__loop *l, int64_t now) {
+    struct kl_net__request *batch[WATCH_BATCH];
+    struct pollfd fds[WATCH_BATCH];
+    bool out_of_time = l->phase != KL_NET_SERVING && now - l->stopping_ns > STOP_PATIENCE_NS;
+    nfds_t n = 0;
+    for (struct kl_net__link *at = l->held.next; at != &l->held; at = at->next) {
+        struct kl_net__request *r = H2O_STRUCT_FROM_MEMBER(struct kl_net__request, link, at);
+        if (out_of_time) {
+            atomic_store(&r->exec.cancelled, true);
+        } else if (r->req && now - r->start_ns > WATCH_MS * 1000000LL) {
+            batch[n] = r;
+            fds[n++] = (struct pollfd){.fd = fd_of(r), .events = POLLRDHUP};
+        }
+        if (n == WATCH_BATCH) {
+            cancel_abandoned(batch, fds, n);
+            n = 0;
+        }
+    }
+    cancel_abandoned(batch, fds, n);
+}
+
+static void on_watch(uv_timer_t *timer) {
+    struct kl_net__loop *l = timer->data;
+    watch_held(l, kl_clock_mono_ns());
+    if (!l->n_requests) {
+        uv_timer_stop(timer);
+        l->watching = false;
+    }
+}
+
 void kl_net__request_hold(struct kl_net__request *r) {
+    struct kl_net__loop *l = r->loop;
     r->busy = true;
-    r->loop->n_requests++;
+    l->n_requests++;
+    kl_net__list_add(&l->held, &r->link);
+    if (!l->watching) {
+        l->watching = true;
+        l->watch.data = l;
+        uv_timer_start(&l->watch, on_watch, WATCH_MS, WATCH_MS);
+    }
 }
 
 bool kl_net__request_release(struct kl_net__request *r) {
     struct kl_net__loop *l = r->loop;
     r->busy = false;
+    kl_net__list_del(&r->link);
     l->n_requests--;
     if (l->phase != KL_NET_SERVING && l->n_requests == 0) {
         kl_net__drained(l);
