@@ -110,6 +110,7 @@ struct kl_cli {
     struct kl_client *client;
     bool interactive, color, timing, local_token, quit;
     bool out_failed; /* standard output is gone */
+    bool csv_printed; /* the next CSV result needs an empty line before it */
     enum kl_cli_format format;
     enum kl_cli_expanded expanded;
     char *namespace_id; /* NULL: the server's default */

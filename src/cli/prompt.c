@@ -84,13 +84,29 @@ static bool has_secret(struct kl_slice text) {
     return false;
 }
 
-/* A statement of several lines becomes one, unless a comment to the end of a line would swallow the rest. */
+/* Whether the lines can become one: no end of a line stands in quotes, and none closes a comment. */
+static bool can_join(struct kl_slice text) {
+    size_t lines = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '\n') {
+            continue;
+        }
+        struct kl_split_part part = {0};
+        size_t pos = 0;
+        do {
+            kl_cli__split_next(kl_slice(text.ptr, i), &pos, &part);
+        } while (part.kind == KL_SPLIT_STATEMENT);
+        if (++lines > 200 || (part.kind == KL_SPLIT_OPEN && strchr("'\"$*", part.open) != NULL)) {
+            return false;
+        }
+    }
+    return lines == 0 || memmem(text.ptr, text.len, "--", 2) == NULL;
+}
+
 static void remember(struct prompt *p, struct kl_slice text) {
     HistEvent event;
     text = kl_slice_trim(text);
-    bool comment = text.len > 1 && memmem(text.ptr, text.len, "--", 2) != NULL;
-    if (text.len == 0 || text.len > 64 * 1024 || has_secret(text) ||
-        (comment && memchr(text.ptr, '\n', text.len) != NULL)) {
+    if (text.len == 0 || text.len > 64 * 1024 || has_secret(text) || !can_join(text)) {
         return;
     }
     char *line = kl_xprintf("%.*s", KL_FMT(text));
@@ -225,7 +241,7 @@ static bool prompt_open(struct prompt *p) {
     el_set(p->el, EL_CLIENTDATA, p);
     el_set(p->el, EL_PROMPT, prompt_line);
     el_set(p->el, EL_EDITOR, "emacs");
-    el_set(p->el, EL_SIGNAL, 0);
+    el_set(p->el, EL_SIGNAL, 1); /* it follows the size of the window, and stops and resumes */
     el_set(p->el, EL_HIST, history, p->history);
     el_set(p->el, EL_ADDFN, "kalam-complete", "Complete the word", on_tab);
     el_set(p->el, EL_BIND, "^I", "kalam-complete", NULL);

@@ -126,6 +126,8 @@ static void print_result(struct kl_cli *cli, const json_t *result, double elapse
     } else if (cli->format == KL_CLI_TABLE) {
         table_result(cli, result, elapsed_ms, &out);
     } else if (schema != NULL) {
+        kl_buf_puts(&out, cli->csv_printed ? "\r\n" : "");
+        cli->csv_printed = true;
         kl_cli__csv(schema, json_object_get(result, "rows"), &out);
     }
     kl_cli__print(cli, &out);
@@ -190,12 +192,6 @@ static bool show_results(struct kl_cli *cli, const struct kl_reply *reply, doubl
                 return false;
             }
             continue;
-        }
-        if (i > 0 && cli->format == KL_CLI_CSV && json_object_get(result, "schema") != NULL) {
-            struct kl_buf gap = {0};
-            kl_buf_puts(&gap, "\r\n");
-            kl_cli__print(cli, &gap);
-            kl_buf_deinit(&gap);
         }
         print_result(cli, result, elapsed_ms);
         note_namespace(cli, result);

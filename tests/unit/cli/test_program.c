@@ -142,7 +142,7 @@ static void check(struct outcome o, int code, const char *out, const char *err) 
 
 static void commands_run_in_order(void **state) {
     check(run("", false, ARGS("--csv", "-c", "SELECT 1; SELECT 2", "-c", "x")), 0,
-        "sql,ns\r\nSELECT 1;,\r\nsql,ns\r\nSELECT 2,\r\nsql,ns\r\nx,\r\n", "");
+        "sql,ns\r\nSELECT 1;,\r\n\r\nsql,ns\r\nSELECT 2,\r\n\r\nsql,ns\r\nx,\r\n", "");
     check(run("", false, ARGS("-c", "a", "--no-color")), 0,
         "┌─────┬──────┐\n│ sql │ ns   │\n├─────┼──────┤\n│ a   │ NULL │\n└─────┴──────┘\n(1 row)\n", "");
 }
@@ -156,7 +156,7 @@ static void scripts_come_from_standard_input(void **state) {
     check(run("-- head\nfirst;\n\nSELECT\n  nope;\nnever;\n", false, ARGS("--csv")), 1, "sql,ns\r\nfirst;,\r\n",
         "stdin:5: ERROR SQL_EXECUTION_ERROR: no such thing\nLINE 5:   nope;\n          ^\n");
     check(run("BEGIN;\na;\nCOMMIT; b", false, ARGS("--csv", "-f", "-")), 0,
-        "sql,ns\r\n\"BEGIN;\na;\nCOMMIT;\",\r\nsql,ns\r\nb,\r\n", "");
+        "sql,ns\r\n\"BEGIN;\na;\nCOMMIT;\",\r\n\r\nsql,ns\r\nb,\r\n", "");
 }
 
 static void the_namespace_is_kept(void **state) {
@@ -167,7 +167,7 @@ static void the_namespace_is_kept(void **state) {
 
 static void backslash_commands_work_in_scripts(void **state) {
     check(run("\\as al'ice SELECT 1;\n\\format csv\n\\as \"b c\" x\n\\q\nnever;", false, ARGS("--csv")), 0,
-        "sql,ns\r\n\"EXECUTE AS USER 'al''ice' (SELECT 1\n)\",\r\nsql,ns\r\n\"EXECUTE AS USER 'b c' (x\n)\",\r\n", "");
+        "sql,ns\r\n\"EXECUTE AS USER 'al''ice' (SELECT 1\n)\",\r\n\r\nsql,ns\r\n\"EXECUTE AS USER 'b c' (x\n)\",\r\n", "");
     check(run("\\nothing\n", false, ARGS("--csv")), 1, "", "ERROR: unknown command \\nothing\nHINT: \\? lists the commands.\n");
 }
 
