@@ -12,6 +12,7 @@
 
 /* Answers to requests come on top of the bound. A client that asks but does not read is cut off here. */
 #define OVERRUN_FACTOR 4
+#define OVERRUN_LEAST ((size_t)1 << 20)
 
 struct kl__queued {
     struct kl__queued *next;
@@ -141,16 +142,20 @@ static bool enqueue(struct kl_live_client *c, struct kl_frame *f) {
     return true;
 }
 
-void kl__client_force(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) {
+static void append(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f, bool answer) {
+    size_t most = KL_MAX(OVERRUN_FACTOR * c->live->o.max_output_bytes, OVERRUN_LEAST);
+    size_t len = f != NULL ? kl_frame_json(f).len : 0;
     bool wake = false;
     pthread_mutex_lock(&c->lock);
-    if (f == NULL || c->bytes > OVERRUN_FACTOR * c->live->o.max_output_bytes) {
+    bool listens = !c->closed && !(sub != NULL && sub->muted);
+    if (listens && (f == NULL || (answer && c->answers + len > most))) {
         c->overrun = true; /* the connection has to go: something would be missing */
     }
-    bool accept = !c->closed && !c->overrun && !(sub != NULL && sub->muted);
+    bool accept = listens && !c->overrun;
     if (accept) {
         wake = enqueue(c, f);
-    } else if (c->overrun && !c->closed && !c->woken) {
+        c->answers += answer ? len : 0;
+    } else if (listens && !c->woken) {
         c->woken = wake = true;
         kl__client_ref(c);
     }
@@ -162,6 +167,10 @@ void kl__client_force(struct kl_live_client *c, struct kl__sub *sub, struct kl_f
         kl_loop_post(c->loop, &c->wake);
     }
 }
+
+void kl__client_answer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) { append(c, sub, f, true); }
+
+void kl__client_append(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) { append(c, sub, f, false); }
 
 bool kl__client_offer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) {
     size_t len = kl_frame_json(f).len;
@@ -224,7 +233,7 @@ bool kl__client_silence(struct kl_live_client *c, struct kl__sub *sub) {
     return paused;
 }
 
-void kl_live_client_push(struct kl_live_client *c, struct kl_slice json) { kl__client_force(c, NULL, kl__frame_new(json)); }
+void kl_live_client_push(struct kl_live_client *c, struct kl_slice json) { kl__client_answer(c, NULL, kl__frame_new(json)); }
 
 void kl_live_client_error(struct kl_live_client *c, struct kl_slice subscription_id, const char *code, struct kl_slice message) {
     struct kl_buf b;
@@ -267,6 +276,7 @@ static void resume_stalled(struct kl_live_client *c) {
 void kl_live_client_sent(struct kl_live_client *c, size_t bytes) {
     pthread_mutex_lock(&c->lock);
     c->bytes -= KL_MIN(bytes, c->bytes);
+    c->answers -= KL_MIN(bytes, c->answers);
     atomic_store_explicit(&c->active_us, kl_clock_wall_us(), memory_order_relaxed);
     bool resume = c->stalled && !c->closed && c->bytes <= c->live->o.max_output_bytes / 2;
     c->stalled = c->stalled && !resume;

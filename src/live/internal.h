@@ -89,13 +89,16 @@ struct kl_live_client {
     pthread_mutex_t lock;
     struct kl__queued *head, *tail; /* guarded by lock, as all below */
     size_t bytes;                   /* queued, and taken but not sent */
+    size_t answers;                 /* of these, answers to requests */
     struct kl_task wake;
     bool woken, closed, stalled, overrun;
 };
 void kl__client_ref(struct kl_live_client *c);
 void kl__client_unref(struct kl_live_client *c);
-/* Queues regardless of the bound; for what is bounded by what the client asked for. Not for a subscription that is over. Takes the reference. */
-void kl__client_force(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f);
+/* Queue regardless of the bound, for a subscription that is not over. Take the reference. answer: to something that the client asked for; too much
+ * unread of that cuts it off. append: from a load, which pauses by itself, and what a load kept. */
+void kl__client_answer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f);
+void kl__client_append(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f);
 /* Queues unless the client is full; then false, and the subscription is woken by kl__sub_resume when there is room. Does not take the reference. */
 bool kl__client_offer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f);
 /* A load asks whether to pause: true, and it is woken later; it belongs to the waker from this moment. */

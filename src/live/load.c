@@ -123,7 +123,7 @@ static enum kl_rc push(struct kl__load *ld) {
     if (f == NULL) {
         return kl_fail(&ld->err, KL_E_TOO_LARGE, "a row is too large for one message");
     }
-    kl__client_force(ld->sub->client, ld->sub, f);
+    kl__client_append(ld->sub->client, ld->sub, f);
     return KL_OK;
 }
 
@@ -385,7 +385,7 @@ static void run_done(struct kl_shard_call *call) {
         } else {
             for (struct kl__kept *k = s->kept; k != NULL; k = k->next) {
                 kl_frame_ref(k->frame);
-                kl__client_force(s->client, s, k->frame);
+                kl__client_append(s->client, s, k->frame);
                 s->changes++;
                 s->client->live->delivered++;
             }

@@ -134,7 +134,7 @@ void kl__sub_send_ack(struct kl__sub *s, const struct kl__ack *ack) {
     struct kl_buf b;
     kl_buf_init(&b, 0);
     kl__encode_ack(&b, s->id, ack);
-    kl__client_force(s->client, s, b.failed ? NULL : kl__frame_new(kl_buf_view(&b)));
+    kl__client_answer(s->client, s, b.failed ? NULL : kl__frame_new(kl_buf_view(&b)));
     kl_buf_deinit(&b);
 }
 
@@ -209,7 +209,7 @@ void kl__sub_ended(struct kl__sub *s, const char *code, struct kl_slice text) {
         struct kl_buf b;
         kl_buf_init(&b, 0);
         kl__encode_error(&b, s->id, code, text);
-        kl__client_force(s->client, s, b.failed ? NULL : kl__frame_new(kl_buf_view(&b)));
+        kl__client_answer(s->client, s, b.failed ? NULL : kl__frame_new(kl_buf_view(&b)));
         kl_buf_deinit(&b);
     }
     if (kl__client_silence(s->client, s)) {
