@@ -145,15 +145,19 @@ static enum kl_rc connect_any(struct kl_conn *c, const struct kl_url *url, int64
     if (rc != 0) {
         return kl_fail(err, KL_E_IO, "%s", rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
     }
-    enum kl_rc result = kl_fail(err, KL_E_IO, "the host has no address");
+    struct kl_err last; /* a refusal by one address is no error when the next one answers */
+    enum kl_rc result = kl_fail(&last, KL_E_IO, "the host has no address");
     for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-        result = tcp_connect(c, ai, deadline_ms, err);
+        result = tcp_connect(c, ai, deadline_ms, &last);
         if (result == KL_OK || result == KL_E_CANCELLED || result == KL_E_TIMEOUT) {
             break;
         }
         kl_conn__close(c);
     }
     freeaddrinfo(list);
+    if (result != KL_OK && err != NULL) {
+        *err = last;
+    }
     return result;
 }
 
