@@ -108,6 +108,18 @@ static enum kl_rc login(struct kl_cli *cli, struct kl_err *err) {
     return rc;
 }
 
+/* A server that was started again has another token in its file. */
+static bool renew_local_token(struct kl_client *client, void *ctx) {
+    struct kl_cli *cli = ctx;
+    char token[8192];
+    if (!cli->local_token || !find_local_token(cli, token, sizeof(token))) {
+        return false;
+    }
+    kl_client_set_token(client, token);
+    OPENSSL_cleanse(token, sizeof(token));
+    return true;
+}
+
 enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err) {
     if (cli->o.url != NULL) {
         KL_TRY(kl_url_parse(kl_slice_str(cli->o.url), &cli->url, err));
@@ -115,8 +127,11 @@ enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err) {
         const char *host = cli->o.host ? cli->o.host : "localhost";
         KL_TRY(kl_url_from_host(kl_slice_str(host), cli->o.port, &cli->url, err));
     }
-    struct kl_client_options options = {
-        .url = cli->url, .timeout_ms = cli->o.timeout_ms, .cancel_fd = kl_cli__signals_init()};
+    struct kl_client_options options = {.url = cli->url,
+        .timeout_ms = cli->o.timeout_ms,
+        .cancel_fd = kl_cli__signals_init(),
+        .renew = renew_local_token,
+        .renew_ctx = cli};
     cli->client = kl_client_new(&options);
     const char *token = cli->o.token ? cli->o.token : cli->o.user ? NULL : getenv("KALAMDB_TOKEN");
     if (token != NULL && token[0] != '\0') {
@@ -163,16 +178,5 @@ void kl_cli__describe(struct kl_cli *cli) {
 
 enum kl_rc kl_cli__query(struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err) {
     struct kl_query query = {.sql = sql, .namespace_id = cli->namespace_id};
-    struct kl_reply reply;
-    KL_TRY(kl_client_query(cli->client, &query, &reply, err));
-    char token[8192];
-    if (reply.failed && reply.http_status == 401 && cli->local_token &&
-        find_local_token(cli, token, sizeof(token))) {
-        kl_reply_deinit(&reply);
-        kl_client_set_token(cli->client, token);
-        OPENSSL_cleanse(token, sizeof(token));
-        KL_TRY(kl_client_query(cli->client, &query, &reply, err));
-    }
-    *ret = reply;
-    return KL_OK;
+    return kl_client_query(cli->client, &query, ret, err);
 }

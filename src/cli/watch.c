@@ -231,7 +231,7 @@ static void rows_event(struct watch *w, const struct kl_live_event *e) {
     }
     if (e->ready) {
         kl_buf_printf(&w->out, "(%zu row%s", w->first_rows, w->first_rows == 1 ? "" : "s");
-        kl_buf_puts(&w->out, w->said_live ? ")\n" : w->cli->interactive ? "; live now, Ctrl+C ends it)\n" : "; live now)\n");
+        kl_buf_puts(&w->out, w->said_live ? "; live again)\n" : w->cli->interactive ? "; live now, Ctrl+C ends it)\n" : "; live now)\n");
         w->said_live = true;
         w->first_rows = 0;
     }

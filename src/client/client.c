@@ -215,8 +215,11 @@ enum kl_rc kl_client_refresh(struct kl_client *client, struct kl_err *err) {
     return response.status == 200 ? take_tokens(client, response.body, err) : login_refused(&response, err);
 }
 
-bool kl_client__renew(struct kl_client *client) {
-    return client->refresh_token != NULL && kl_client_refresh(client, NULL) == KL_OK;
+bool kl_client__renew(struct kl_client *client, bool expired) {
+    if (expired && client->refresh_token != NULL) {
+        return kl_client_refresh(client, NULL) == KL_OK;
+    }
+    return client->options.renew != NULL && client->options.renew(client, client->options.renew_ctx);
 }
 
 /* ---- SQL ---- */
@@ -255,7 +258,9 @@ enum kl_rc kl_client_query(struct kl_client *client, const struct kl_query *quer
     if (rc == KL_OK) {
         rc = query_once(client, kl_buf_view(&body), &reply, err);
     }
-    if (rc == KL_OK && reply.failed && strcmp(reply.code, "TOKEN_EXPIRED") == 0 && kl_client__renew(client)) {
+    bool refused = rc == KL_OK && reply.failed && reply.http_status == 401;
+    bool expired = rc == KL_OK && reply.failed && strcmp(reply.code, "TOKEN_EXPIRED") == 0;
+    if ((refused || expired) && kl_client__renew(client, expired)) {
         kl_reply_deinit(&reply);
         rc = query_once(client, kl_buf_view(&body), &reply, err);
     }

@@ -34,15 +34,18 @@ enum kl_rc kl_url_from_host(struct kl_slice host, int port, struct kl_url *ret, 
 bool kl_url_is_local(const struct kl_url *url);
 
 /* ---- requests ---- */
+struct kl_client;
+
 struct kl_client_options {
     struct kl_url url;
     int connect_timeout_ms;    /* 0: 10 s */
     int timeout_ms;            /* of a whole request; 0: none */
     int cancel_fd;             /* readable: the call in progress ends with KL_E_CANCELLED. -1: none */
     size_t max_response_bytes; /* 0: 256 MiB */
+    /* Asked when a token is refused and cannot be refreshed: sets another one and returns true. NULL: none. */
+    bool (*renew)(struct kl_client *client, void *ctx);
+    void *renew_ctx;
 };
-
-struct kl_client;
 
 struct kl_client *kl_client_new(const struct kl_client_options *options);
 void kl_client_free(struct kl_client *client); /* NULL is allowed */
@@ -89,7 +92,8 @@ struct kl_reply {
     int position;     /* 1-based byte offset in the text that was sent; 0 unknown */
 };
 
-/* POST /v1/api/sql. With a refresh token, TOKEN_EXPIRED is answered by one refresh and one more try. */
+/* POST /v1/api/sql. A refused token is renewed when that is possible (a refresh token on
+ * TOKEN_EXPIRED, else the options' way), and the statement, which did not run, is tried once more. */
 enum kl_rc kl_client_query(struct kl_client *client, const struct kl_query *query, struct kl_reply *ret,
     struct kl_err *err);
 void kl_reply_deinit(struct kl_reply *reply); /* zeroed ones too */

@@ -92,7 +92,7 @@ struct kl_client {
 };
 enum kl_rc kl_client__tls(struct kl_client *client, struct kl_err *err);
 int64_t kl_client__deadline(int timeout_ms);
-/* Status 401: maybe the token only expired. True when there is a new one. */
-bool kl_client__renew(struct kl_client *client);
+/* The token was refused; `expired`: only because of its age. True when there is another one. */
+bool kl_client__renew(struct kl_client *client, bool expired);
 
 #endif

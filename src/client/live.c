@@ -51,7 +51,7 @@ static enum kl_rc send_subscribe(struct kl_live *live, struct kl_err *err) {
 
 static enum kl_rc open_ws(struct kl_live *live, struct kl_err *err) {
     enum kl_rc rc = kl_ws_open(live->client, &live->ws, err);
-    if (rc == KL_E_INVALID_CREDENTIALS && kl_client__renew(live->client)) {
+    if (rc == KL_E_INVALID_CREDENTIALS && kl_client__renew(live->client, true)) {
         rc = kl_ws_open(live->client, &live->ws, err);
     }
     return rc == KL_OK ? send_subscribe(live, err) : rc;

@@ -131,6 +131,45 @@ static void an_expired_login_is_renewed_once(void **state) {
     fake_stop(&server);
 }
 
+static bool picky(int fd, const char *request, const char *body) {
+    if (strstr(request, "Authorization: Bearer second\r\n") != NULL) {
+        fake_json(fd, 200, EMPTY);
+    } else {
+        fake_json(fd, 401,
+            "{\"status\":\"error\",\"error\":{\"code\":\"INVALID_CREDENTIALS\",\"message\":\"no\"},\"results\":[],\"took\":0}");
+    }
+    return true;
+}
+
+static bool next_token(struct kl_client *client, void *ctx) {
+    const char **token = ctx;
+    const char *text = *token;
+    *token = NULL;
+    if (text != NULL) {
+        kl_client_set_token(client, text);
+    }
+    return text != NULL;
+}
+
+static void a_refused_token_is_replaced_once(void **state) {
+    struct fake_server server = fake_start(picky);
+    const char *token = "second";
+    struct kl_client_options options = {.cancel_fd = -1, .renew = next_token, .renew_ctx = &token};
+    assert_int_equal(kl_url_from_host(KL_S("127.0.0.1"), server.port, &options.url, NULL), KL_OK);
+    struct kl_client *client = kl_client_new(&options);
+    struct kl_reply reply;
+    kl_client_set_token(client, "first");
+    assert_int_equal(ask(client, "SELECT 1", &reply, NULL), KL_OK);
+    assert_false(reply.failed);
+    kl_reply_deinit(&reply);
+    kl_client_set_token(client, "third");
+    assert_int_equal(ask(client, "SELECT 1", &reply, NULL), KL_OK);
+    assert_true(reply.failed);
+    kl_reply_deinit(&reply);
+    kl_client_free(client);
+    fake_stop(&server);
+}
+
 static bool silent(int fd, const char *request, const char *body) {
     usleep(3000000);
     return false;
@@ -241,6 +280,7 @@ int main(void) {
         cmocka_unit_test(a_query_and_its_answer),
         cmocka_unit_test(a_closed_connection_is_opened_again),
         cmocka_unit_test(an_expired_login_is_renewed_once),
+        cmocka_unit_test(a_refused_token_is_replaced_once),
         cmocka_unit_test(waiting_ends),
         cmocka_unit_test(errors_of_the_layers_before_sql),
         cmocka_unit_test(answers_of_every_shape),
