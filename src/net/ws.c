@@ -1,7 +1,7 @@
 /* A WebSocket connection: upgrade, reading, writing, timers, closing. What the messages mean is
  * in ws_session.c.
  *
- *     OPEN --close frame queued--> CLOSING --written, and peer's close seen or 5 s over--> destroyed
+ *     OPEN --close frame queued--> CLOSING --written, peer's close seen or 5 s over--> destroyed
  *       \---- read or write error, peer gone ------------------------------------------> destroyed
  *
  * While nothing happens a connection holds this struct, h2o's socket and its token; read
@@ -140,7 +140,12 @@ void kl_net__ws_flush(struct kl_net__ws *ws) {
 }
 
 static void on_frames_ready(void *ctx) {
-    kl_net__ws_flush(ctx);
+    struct kl_net__ws *ws = ctx;
+    if (ws->client && kl_live_client_overrun(ws->client)) {
+        kl_net__ws_close(ws, 1008, "More was asked for than is read");
+        return;
+    }
+    kl_net__ws_flush(ws);
 }
 
 const struct kl_live_client_ops kl_net__ws_ops = {.ready = on_frames_ready};
