@@ -157,7 +157,7 @@ enum kl_rc kl_cli__options_parse(int argc, char **argv, struct kl_cli_options *r
     opterr = 0;
     for (;;) {
         int at = optind ? optind : 1;
-        int which = getopt_long(argc, argv, ":u:H:p:c:f:v", long_options, NULL);
+        int which = getopt_long(argc, argv, "+:u:H:p:c:f:v", long_options, NULL);
         if (which == -1) {
             break;
         }
