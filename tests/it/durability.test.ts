@@ -19,7 +19,7 @@ before(async () => {
   await root.message('CREATE NAMESPACE d');
   await root.message("CREATE TABLE d.own (id BIGINT PRIMARY KEY, stmt BIGINT NOT NULL, part INT NOT NULL, v INT NOT NULL) WITH (TYPE='USER')");
   await root.message("CREATE TABLE d.nokey (stmt BIGINT NOT NULL, part INT NOT NULL) WITH (TYPE='USER')");
-  await root.message("CREATE TABLE d.all (id BIGINT PRIMARY KEY, stmt BIGINT NOT NULL, part INT NOT NULL, v INT NOT NULL) WITH (TYPE='SHARED')");
+  await root.message("CREATE TABLE d.pool (id BIGINT PRIMARY KEY, stmt BIGINT NOT NULL, part INT NOT NULL, v INT NOT NULL) WITH (TYPE='SHARED')");
   users = [];
   for (let i = 0; i < 4; i++) {
     users.push(await server.createUser(`w${i}`, 'service'));
@@ -146,11 +146,11 @@ class Writer {
 }
 
 test(`${rounds} rounds of kill -9 with ${writers} writers`, { timeout: 600_000 }, async () => {
-  const all = Array.from({ length: writers }, (_, i) => new Writer(i, users[i % users.length], i % 3 === 2 ? 'd.all' : 'd.own'));
+  const all = Array.from({ length: writers }, (_, i) => new Writer(i, users[i % users.length], i % 3 === 2 ? 'd.pool' : 'd.own'));
   const copies = [
     ...users.map((u, i) => new Copy(u, `own${i}`, 'SELECT * FROM d.own', 'pk')),
     new Copy(users[0], 'filter', 'SELECT id, v FROM d.own WHERE v >= 1', 'pk'),
-    new Copy(users[1], 'all', 'SELECT * FROM d.all', 'pk'),
+    new Copy(users[1], 'all', 'SELECT * FROM d.pool', 'pk'),
     new Copy(users[2], 'nokey', 'SELECT * FROM d.nokey', '_seq'),
   ];
   let top = 0n;
@@ -166,7 +166,7 @@ test(`${rounds} rounds of kill -9 with ${writers} writers`, { timeout: 600_000 }
     await server.start();
 
     const faults: string[] = [];
-    const shared = await users[0].rows('SELECT id, stmt, v, _seq FROM d.all');
+    const shared = await users[0].rows('SELECT id, stmt, v, _seq FROM d.pool');
     for (const [i, user] of users.entries()) {
       const own = await user.rows('SELECT id, stmt, v, _seq FROM d.own');
       for (const rows of [own, shared]) {
@@ -201,9 +201,9 @@ test(`${rounds} rounds of kill -9 with ${writers} writers`, { timeout: 600_000 }
     }
     assert.deepEqual(faults.slice(0, 20), []);
     const id = -round;
-    await users[0].ok(`INSERT INTO d.all VALUES (${id}, -1, 0, 0)`);
+    await users[0].ok(`INSERT INTO d.pool VALUES (${id}, -1, 0, 0)`);
     await users[0].ok(`INSERT INTO d.own VALUES (${id}, -1, 0, 0)`);
-    for (const table of ['d.all', 'd.own']) {
+    for (const table of ['d.pool', 'd.own']) {
       const seq = BigInt((await users[0].value(`SELECT _seq FROM ${table} WHERE id = ${id}`)) as string);
       assert.ok(seq > top, `${table}: _seq ${seq} after ${top}`);
     }
