@@ -316,9 +316,10 @@ enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query,
     struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err) {
     struct kl_parser p;
     struct live_text text;
-    if (query.len == 0 || memchr(query.ptr, 0, query.len)) {
+    if (query.len == 0) {
         return kl_fail(err, KL_E_INVALID_SQL, "A subscription needs one SELECT statement");
     }
+    KL_TRY(kl_sql__check_text(query, err));
     kl_sql__parser_init(&p, ctx, query, err);
     p.plan = kl_sql__plan_new(KL_PLAN_SUBSCRIBE, ctx);
     p.arena = &p.plan->arena;

@@ -51,6 +51,8 @@ struct kl_sink_col kl_sql__sink_col(
     const struct kl_table *t, int col); /* name, type, flags of a column or pseudo column */
 
 /* ---- statements ---- */
+/* Length, no NUL, valid UTF-8. */
+enum kl_rc kl_sql__check_text(struct kl_slice sql, struct kl_err *err);
 /* A statement that PostgreSQL's parser reads: plan kinds SELECT, DUCK, INSERT, UPDATE, DELETE. text
  * is NUL-terminated. types: of $1..; values are numbered from 1. plain: text is what the caller
  * wrote, positions mean something. internal: no permission check (SHOW ...). */

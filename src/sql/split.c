@@ -76,8 +76,7 @@ static enum kl_rc split(struct splitter *s, struct kl_err *err) {
     }
 }
 
-enum kl_rc kl_sql_split(struct kl_slice sql, struct kl_arena *arena, struct kl_stmt_text **ret,
-    size_t *ret_n, struct kl_err *err) {
+enum kl_rc kl_sql__check_text(struct kl_slice sql, struct kl_err *err) {
     if (sql.len > MAX_BYTES) {
         return kl_fail(err, KL_E_INVALID_SQL, "SQL query too long: %zu bytes (maximum %d bytes)",
             sql.len, MAX_BYTES);
@@ -88,6 +87,12 @@ enum kl_rc kl_sql_split(struct kl_slice sql, struct kl_arena *arena, struct kl_s
     if (!kl_utf8_valid(sql)) {
         return kl_fail(err, KL_E_INVALID_SQL, "SQL text is not valid UTF-8");
     }
+    return KL_OK;
+}
+
+enum kl_rc kl_sql_split(struct kl_slice sql, struct kl_arena *arena, struct kl_stmt_text **ret,
+    size_t *ret_n, struct kl_err *err) {
+    KL_TRY(kl_sql__check_text(sql, err));
     struct splitter s = {.sql = sql, .arena = arena};
     kl_sql__scan_init(&s.scan, sql);
     KL_TRY(split(&s, err));

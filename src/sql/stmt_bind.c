@@ -301,9 +301,7 @@ enum kl_rc kl_sql_bind(const struct kl_sql_ctx *ctx, struct kl_slice stmt,
     if (stmt.len == 0) {
         return kl_fail(err, KL_E_EMPTY_SQL, "No SQL statements provided");
     }
-    if (memchr(stmt.ptr, 0, stmt.len) || stmt.len > INT32_MAX / 2) {
-        return kl_fail(err, KL_E_INVALID_SQL, "SQL text contains a NUL byte");
-    }
+    KL_TRY(kl_sql__check_text(stmt, err)); /* not every text came through kl_sql_split */
     enum kl_rc rc = bind_any(&b);
     if (rc == KL_OK) {
         rc = check_as(&b);
