@@ -1,16 +1,19 @@
 /* A connection's output: one queue in the order of events, bounded.
  *
- * Writers and pool threads append under the lock and post one wake-up to the loop unless one is on its way. `bytes` counts what is queued and
- * what was taken but not sent yet (JSON bytes, whatever goes over the wire). When it stands above the bound, a LIVE subscription's next change is
- * refused (it goes to catch-up) and a load pauses; both leave a mark that the loop finds once the client has drained below half.
+ * Writers and pool threads append under the lock and post one wake-up to the loop unless one is on
+ * its way. `bytes` counts what is queued and what was taken but not sent yet (JSON bytes, whatever
+ * goes over the wire). When it stands above the bound, a LIVE subscription's next change is refused
+ * (it goes to catch-up) and a load pauses; both leave a mark that the loop finds once the client
+ * has drained below half.
  *
- * What is queued is never taken back: so the order that the client sees is the order of events, and a subscription that goes to catch-up
- * knows exactly how far the client will have got. */
+ * What is queued is never taken back: so the order that the client sees is the order of events, and
+ * a subscription that goes to catch-up knows exactly how far the client will have got. */
 #include "live/internal.h"
 
 #include <stdlib.h>
 
-/* Answers to requests come on top of the bound. A client that asks but does not read is cut off here. */
+/* Answers to requests come on top of the bound. A client that asks but does not read is cut off
+ * here. */
 #define OVERRUN_FACTOR 4
 #define OVERRUN_LEAST ((size_t)1 << 20)
 
@@ -20,7 +23,6 @@ struct kl__queued {
 };
 
 /* ---- life ---- */
-
 
 static struct kl_slice put(char **at, struct kl_slice s) {
     struct kl_slice copy = {*at, s.len};
@@ -43,8 +45,8 @@ static void run_wake(struct kl_task *t) {
     kl__client_unref(c);
 }
 
-struct kl_live_client *kl_live_client_new(struct kl_live *l, struct kl_engine_loop *el, struct kl_loop *loop,
-    const struct kl_session *session, const struct kl_live_client_ops *ops) {
+struct kl_live_client *kl_live_client_new(struct kl_live *l, struct kl_engine_loop *el,
+    struct kl_loop *loop, const struct kl_session *session, const struct kl_live_client_ops *ops) {
     const struct kl_session *s = session;
     (void)el; /* plans are shared by all loops: see query.c */
     size_t tail = s->user.len + s->actor.len + s->ns.len + s->client_ip.len;
@@ -76,7 +78,9 @@ struct kl_live_client *kl_live_client_new(struct kl_live *l, struct kl_engine_lo
     return c;
 }
 
-void kl__client_ref(struct kl_live_client *c) { atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed); }
+void kl__client_ref(struct kl_live_client *c) {
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+}
 
 static void drop_queue(struct kl__queued *q) {
     for (struct kl__queued *next; q != NULL; q = next) {
@@ -168,9 +172,13 @@ static void append(struct kl_live_client *c, struct kl__sub *sub, struct kl_fram
     }
 }
 
-void kl__client_answer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) { append(c, sub, f, true); }
+void kl__client_answer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) {
+    append(c, sub, f, true);
+}
 
-void kl__client_append(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) { append(c, sub, f, false); }
+void kl__client_append(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) {
+    append(c, sub, f, false);
+}
 
 bool kl__client_offer(struct kl_live_client *c, struct kl__sub *sub, struct kl_frame *f) {
     size_t len = kl_frame_json(f).len;
@@ -233,9 +241,12 @@ bool kl__client_silence(struct kl_live_client *c, struct kl__sub *sub) {
     return paused;
 }
 
-void kl_live_client_push(struct kl_live_client *c, struct kl_slice json) { kl__client_answer(c, NULL, kl__frame_new(json)); }
+void kl_live_client_push(struct kl_live_client *c, struct kl_slice json) {
+    kl__client_answer(c, NULL, kl__frame_new(json));
+}
 
-void kl_live_client_error(struct kl_live_client *c, struct kl_slice subscription_id, const char *code, struct kl_slice message) {
+void kl_live_client_error(struct kl_live_client *c, struct kl_slice subscription_id,
+    const char *code, struct kl_slice message) {
     struct kl_buf b;
     kl_buf_init(&b, 0);
     kl__encode_error(&b, subscription_id, code, message);

@@ -1,13 +1,17 @@
-/* JSON texts of subscriptions: acknowledgement, snapshot batches, changes, errors. Cells are written by types/; here are only the shapes.
+/* JSON texts of subscriptions: acknowledgement, snapshot batches, changes, errors. Cells are
+ * written by types/; here are only the shapes.
  *
- * Which columns an event carries (projected: those of the query's list, which ends with _seq, and _deleted for SELECT *):
+ * Which columns an event carries (projected: those of the query's list, which ends with _seq, and
+ * _deleted for SELECT *):
  *
  *   snapshot row, insert   projected
  *   update rows            projected without _deleted, primary key, _seq of the new version
  *   update old_values      projected that changed, primary key, _seq of the old version
- *   delete old_values      projected with _deleted true, primary key, _seq of the deletion (or of the version that left the filter)
+ *   delete old_values      projected with _deleted true, primary key, _seq of the deletion (or of
+ *                          the version that left the filter)
  *
- * A query without the whole primary key in its rows adds _prev_seq to old_values: the _seq of the version that goes, by which a client finds it. */
+ * A query without the whole primary key in its rows adds _prev_seq to old_values: the _seq of the
+ * version that goes, by which a client finds it. */
 #include "live/internal.h"
 
 static void comma(struct kl_buf *out, bool *first) {
@@ -43,7 +47,8 @@ static bool projected(const struct kl_plan_live *p, int col) {
 }
 
 /* Primary key columns that the query does not list. */
-static void missing_key(struct kl_buf *out, const struct kl__query *q, const struct kl_val *vals, bool *first) {
+static void missing_key(
+    struct kl_buf *out, const struct kl__query *q, const struct kl_val *vals, bool *first) {
     const struct kl_table *t = q->plan->table;
     for (size_t i = 0; i < t->n_pk; i++) {
         if (!projected(q->plan->live, t->pk[i])) {
@@ -53,7 +58,8 @@ static void missing_key(struct kl_buf *out, const struct kl__query *q, const str
 }
 
 enum which { ROW_FULL, ROW_UPDATED, ROW_GONE };
-static void row_cells(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row, enum which which, bool *first) {
+static void row_cells(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row,
+    enum which which, bool *first) {
     const struct kl_plan_live *p = q->plan->live;
     for (size_t i = 0; i < p->n_cols; i++) {
         if (p->cols[i] == KL_COL_SEQ) {
@@ -62,7 +68,8 @@ static void row_cells(struct kl_buf *out, const struct kl__query *q, const struc
             cell(out, p->desc[i].name, &row->vals[p->cols[i]], first);
         } else if (which != ROW_UPDATED) {
             comma(out, first);
-            kl_buf_puts(out, which == ROW_GONE || row->deleted ? "\"_deleted\":true" : "\"_deleted\":false");
+            kl_buf_puts(out,
+                which == ROW_GONE || row->deleted ? "\"_deleted\":true" : "\"_deleted\":false");
         }
     }
 }
@@ -89,7 +96,8 @@ static void prev_cell(struct kl_buf *out, const struct kl__query *q, int64_t pre
 }
 
 /* Primary key columns wherever they stand, and changed columns when the old values are known. */
-static void old_cells(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row, const struct kl__row *old, bool *first) {
+static void old_cells(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row,
+    const struct kl__row *old, bool *first) {
     const struct kl_plan_live *p = q->plan->live;
     const struct kl_table *t = q->plan->table;
     for (size_t i = 0; i < p->n_cols; i++) {
@@ -107,7 +115,8 @@ static void old_cells(struct kl_buf *out, const struct kl__query *q, const struc
     prev_cell(out, q, old->seq, first);
 }
 
-void kl__encode_update(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row, const struct kl__row *old) {
+void kl__encode_update(struct kl_buf *out, const struct kl__query *q, const struct kl__row *row,
+    const struct kl__row *old) {
     bool first = true;
     kl_buf_puts(out, "\"change_type\":\"update\",\"rows\":[{");
     row_cells(out, q, row, ROW_UPDATED, &first);
@@ -118,7 +127,8 @@ void kl__encode_update(struct kl_buf *out, const struct kl__query *q, const stru
     kl_buf_puts(out, "}]}");
 }
 
-void kl__encode_delete(struct kl_buf *out, const struct kl__query *q, const struct kl__row *gone, bool key_only) {
+void kl__encode_delete(
+    struct kl_buf *out, const struct kl__query *q, const struct kl__row *gone, bool key_only) {
     const struct kl_table *t = q->plan->table;
     bool first = true;
     kl_buf_puts(out, "\"change_type\":\"delete\",\"old_values\":[{");
@@ -152,7 +162,9 @@ static void batch_control(struct kl_buf *out, uint32_t num, bool has_more, int64
     kl_buf_puts(out, "\"batch_control\":{\"batch_num\":");
     kl_buf_u64(out, num);
     kl_buf_puts(out, has_more ? ",\"has_more\":true" : ",\"has_more\":false");
-    kl_buf_puts(out, !has_more ? ",\"status\":\"ready\"" : num == 0 ? ",\"status\":\"loading\"" : ",\"status\":\"loading_batch\"");
+    kl_buf_puts(out, !has_more  ? ",\"status\":\"ready\""
+                     : num == 0 ? ",\"status\":\"loading\""
+                                : ",\"status\":\"loading_batch\"");
     kl_buf_puts(out, ",\"last_seq_id\":");
     if (last_seq > 0) {
         kl_buf_i64(out, last_seq);
@@ -202,7 +214,8 @@ void kl__encode_ack(struct kl_buf *out, struct kl_slice id, const struct kl__ack
     kl_buf_puts(out, ack->resync ? "],\"resync\":true}" : "]}");
 }
 
-void kl__encode_batch(struct kl_buf *out, struct kl_slice id, struct kl_slice rows, const struct kl__batch *b) {
+void kl__encode_batch(
+    struct kl_buf *out, struct kl_slice id, struct kl_slice rows, const struct kl__batch *b) {
     kl_buf_puts(out, "{\"type\":\"initial_data_batch\",\"subscription_id\":");
     kl_json_str(out, id);
     kl_buf_puts(out, ",\"rows\":[");
@@ -212,7 +225,8 @@ void kl__encode_batch(struct kl_buf *out, struct kl_slice id, struct kl_slice ro
     kl_buf_putc(out, '}');
 }
 
-void kl__encode_error(struct kl_buf *out, struct kl_slice id, const char *code, struct kl_slice message) {
+void kl__encode_error(
+    struct kl_buf *out, struct kl_slice id, const char *code, struct kl_slice message) {
     kl_buf_puts(out, "{\"type\":\"error\",\"subscription_id\":");
     kl_json_str(out, id);
     kl_buf_puts(out, ",\"code\":");
@@ -224,11 +238,21 @@ void kl__encode_error(struct kl_buf *out, struct kl_slice id, const char *code, 
 
 const char *kl__error_code(enum kl_rc rc) {
     switch (rc) {
-    case KL_E_PERMISSION_DENIED: return "UNAUTHORIZED";
-    case KL_E_NOT_FOUND: return "NOT_FOUND";
-    case KL_E_UNSUPPORTED: return "UNSUPPORTED";
-    case KL_E_INVALID_SQL: case KL_E_EMPTY_SQL: case KL_E_BATCH_PARSE: case KL_E_TYPE: case KL_E_EXEC: case KL_E_INVALID_PARAMETER:
-    case KL_E_INVALID_INPUT: return "INVALID_SQL";
-    default: return "SUBSCRIPTION_FAILED";
+    case KL_E_PERMISSION_DENIED:
+        return "UNAUTHORIZED";
+    case KL_E_NOT_FOUND:
+        return "NOT_FOUND";
+    case KL_E_UNSUPPORTED:
+        return "UNSUPPORTED";
+    case KL_E_INVALID_SQL:
+    case KL_E_EMPTY_SQL:
+    case KL_E_BATCH_PARSE:
+    case KL_E_TYPE:
+    case KL_E_EXEC:
+    case KL_E_INVALID_PARAMETER:
+    case KL_E_INVALID_INPUT:
+        return "INVALID_SQL";
+    default:
+        return "SUBSCRIPTION_FAILED";
     }
 }

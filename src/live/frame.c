@@ -1,6 +1,7 @@
 /* Frames: one message's bytes, shared by every connection that gets the same.
  *
- * Immutable but for the compressed form, which whoever needs it first makes under one of a few locks; it is published by the state. */
+ * Immutable but for the compressed form, which whoever needs it first makes under one of a few
+ * locks; it is published by the state. */
 #include "base/text.h"
 #include "live/internal.h"
 
@@ -30,7 +31,9 @@ struct kl_frame *kl__frame_new(struct kl_slice json) {
     return f;
 }
 
-void kl_frame_ref(struct kl_frame *f) { atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed); }
+void kl_frame_ref(struct kl_frame *f) {
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+}
 
 void kl_frame_unref(struct kl_frame *f) {
     if (f != NULL && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1) {
@@ -39,7 +42,9 @@ void kl_frame_unref(struct kl_frame *f) {
     }
 }
 
-struct kl_slice kl_frame_json(const struct kl_frame *f) { return kl_slice(f->json, f->len); }
+struct kl_slice kl_frame_json(const struct kl_frame *f) {
+    return kl_slice(f->json, f->len);
+}
 
 static int make_gzip(struct kl_frame *f) {
     kl_buf_init(&f->gzip, f->len - 1);

@@ -21,7 +21,11 @@ struct kl_live *kl_live_new(const struct kl_live_options *o) {
 
 struct kl_engine_listener kl_live_listener(struct kl_live *l) {
     return (struct kl_engine_listener){
-        .ctx = l, .committed = kl__committed, .table_changed = kl__table_changed, .live_rows = kl__live_rows, .live_kill = kl__live_kill,
+        .ctx = l,
+        .committed = kl__committed,
+        .table_changed = kl__table_changed,
+        .live_rows = kl__live_rows,
+        .live_kill = kl__live_kill,
         .user_changed = kl__user_changed,
     };
 }
@@ -76,6 +80,10 @@ void kl_live_free(struct kl_live *l) {
 
 void kl_live_stats(struct kl_live *l, struct kl_live_stats *ret) {
     *ret = (struct kl_live_stats){
-        .subscriptions = l->n_subs, .clients = l->n_clients, .delivered = l->delivered, .dropped_to_catch_up = l->to_catch_up, .resyncs = l->resyncs,
+        .subscriptions = l->n_subs,
+        .clients = l->n_clients,
+        .delivered = l->delivered,
+        .dropped_to_catch_up = l->to_catch_up,
+        .resyncs = l->resyncs,
     };
 }

@@ -1,22 +1,29 @@
-/* Loads: what a subscription reads from storage. Started by the writer, run in the query pool, ended on the writer.
+/* Loads: what a subscription reads from storage. Started by the writer, run in the query pool,
+ * ended on the writer.
  *
  *   FULL       acknowledgement, then every matching row in batches
- *   RESUME     the same for rows since `from`, then what else the client must learn (deletions, rows outside the filter), as changes
+ *   RESUME     the same for rows since `from`, then what else the client must learn (deletions,
+ *              rows outside the filter), as changes
  *   CATCH_UP   no acknowledgement: everything since the cursor as changes, in order of _seq
  *
  *     PREPARE --> ROWS (batches) --> CHANGES --> DONE --call--> writer: kept changes, then LIVE
  *                  CATCH_UP: PREPARE --> CHANGES
  *
- * The writer took the snapshot between two batches and keeps changes from that moment, so what is read here and what follows are consecutive.
- * A STREAM partition has no snapshot: rows up to the boundary _seq are read instead; one that goes meanwhile is told of by its deletion.
+ * The writer took the snapshot between two batches and keeps changes from that moment, so what is
+ * read here and what follows are consecutive. A STREAM partition has no snapshot: rows up to the
+ * boundary _seq are read instead; one that goes meanwhile is told of by its deletion.
  *
- * When the client's output is full the load pauses: it keeps its snapshot and its place, closes its iterator and leaves the pool; the client's
- * loop posts it again. From the moment kl__client_pause says yes the load belongs to whoever wakes it and is not touched here.
+ * When the client's output is full the load pauses: it keeps its snapshot and its place, closes its
+ * iterator and leaves the pool; the client's loop posts it again. From the moment kl__client_pause
+ * says yes the load belongs to whoever wakes it and is not touched here.
  *
- * What a client can know at `from` are versions with _seq <= from. Hence, for a row whose newest version or tombstone is later:
- *   - origin_seq > from: it knows nothing of it (with a primary key: unless the key was used before, which that tombstone tells)
- *   - a query without the whole key in its rows finds a row by the version that it has. It is known only when prev_seq <= from; with more
- *     versions in between the chain is open and the client gets a full snapshot instead ("resync"). So do STREAM tables, which keep no tombstones. */
+ * What a client can know at `from` are versions with _seq <= from. Hence, for a row whose newest
+ * version or tombstone is later:
+ *   - origin_seq > from: it knows nothing of it (with a primary key: unless the key was used
+ *     before, which that tombstone tells)
+ *   - a query without the whole key in its rows finds a row by the version that it has. It is known
+ *     only when prev_seq <= from; with more versions in between the chain is open and the client
+ *     gets a full snapshot instead ("resync"). So do STREAM tables, which keep no tombstones. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -30,13 +37,13 @@ struct kl__load {
     struct kl_task task;
     struct kl_shard_call done;
     struct kl_live *live;
-    struct kl__sub *sub;            /* counted */
-    struct kl__query *query;        /* counted */
+    struct kl__sub *sub;     /* counted */
+    struct kl__query *query; /* counted */
     struct kl_snapshot *snap;
     enum kl__load_mode mode;
     enum phase phase;
-    int64_t from, upto;             /* known to the client; boundary of the snapshot */
-    int64_t cursor;                 /* of the phase: where it goes on */
+    int64_t from, upto; /* known to the client; boundary of the snapshot */
+    int64_t cursor;     /* of the phase: where it goes on */
     uint32_t batch_num;
     bool reack, key_reused;
     struct kl_arena arena;
@@ -65,15 +72,17 @@ static void need(struct reader *r, bool *wanted, int col) {
     }
 }
 
-static enum kl_rc reader_open(struct kl__load *ld, struct reader *r, bool tombstones, bool newest_first) {
+static enum kl_rc reader_open(
+    struct kl__load *ld, struct reader *r, bool tombstones, bool newest_first) {
     const struct kl_plan_live *p = ld->query->plan->live;
     struct kl_table *t = ld->query->plan->table;
     kl_arena_reset(&ld->arena);
-    *r = (struct reader){
-        .cols = KL_ARENA_ARRAY(&ld->arena, int16_t, t->n_cols + 4), .slots = KL_ARENA_ARRAY(&ld->arena, struct kl_val, t->n_cols + 4),
+    *r = (struct reader){.cols = KL_ARENA_ARRAY(&ld->arena, int16_t, t->n_cols + 4),
+        .slots = KL_ARENA_ARRAY(&ld->arena, struct kl_val, t->n_cols + 4),
         .vals = KL_ARENA_ARRAY(&ld->arena, struct kl_val, t->n_cols + 1)};
     bool *wanted = KL_ARENA_ARRAY(&ld->arena, bool, t->n_cols + 1);
-    KL_ASSERT(r->cols != NULL && r->slots != NULL && r->vals != NULL && wanted != NULL); /* a few KB of 256 MB */
+    KL_ASSERT(r->cols != NULL && r->slots != NULL && r->vals != NULL &&
+              wanted != NULL); /* a few KB of 256 MB */
     r->cols[0] = KL_COL_SEQ;
     r->cols[1] = KL_COL_DELETED;
     r->cols[2] = KL_COL_ORIGIN;
@@ -88,9 +97,16 @@ static enum kl_rc reader_open(struct kl__load *ld, struct reader *r, bool tombst
     for (size_t i = 0; i < t->n_pk; i++) {
         need(r, wanted, t->pk[i]);
     }
-    struct kl_scan scan = {
-        .table = t, .user = kl__partition_user(t, &ld->sub->client->session), .snap = ld->snap, .slots = r->cols, .n_slots = r->n,
-        .after_seq = ld->cursor, .upto_seq = ld->upto, .newest_first = newest_first, .tombstones = tombstones, .arena = &ld->arena};
+    struct kl_scan scan = {.table = t,
+        .user = kl__partition_user(t, &ld->sub->client->session),
+        .snap = ld->snap,
+        .slots = r->cols,
+        .n_slots = r->n,
+        .after_seq = ld->cursor,
+        .upto_seq = ld->upto,
+        .newest_first = newest_first,
+        .tombstones = tombstones,
+        .arena = &ld->arena};
     KL_TRY(kl_engine_scan(ld->live->engine, &scan, &r->source, &ld->err));
     r->mark = kl_arena_mark(&ld->arena);
     return KL_OK;
@@ -102,7 +118,8 @@ static enum kl_rc reader_next(struct kl__load *ld, struct reader *r) {
     for (size_t i = 4; i < r->n; i++) {
         r->vals[r->cols[i]] = r->slots[i];
     }
-    r->row = (struct kl__row){.vals = r->vals, .seq = r->slots[0].i, .deleted = r->slots[1].b, .prev_seq = r->slots[3].i};
+    r->row = (struct kl__row){
+        .vals = r->vals, .seq = r->slots[0].i, .deleted = r->slots[1].b, .prev_seq = r->slots[3].i};
     r->origin = r->slots[2].i;
     return KL_OK;
 }
@@ -119,7 +136,8 @@ static enum kl_rc matches(struct kl__load *ld, const struct reader *r, bool *ret
 }
 
 static enum kl_rc push(struct kl__load *ld) {
-    struct kl_frame *f = ld->text.failed || ld->rows.failed ? NULL : kl__frame_new(kl_buf_view(&ld->text));
+    struct kl_frame *f =
+        ld->text.failed || ld->rows.failed ? NULL : kl__frame_new(kl_buf_view(&ld->text));
     if (f == NULL) {
         return kl_fail(&ld->err, KL_E_TOO_LARGE, "a row is too large for one message");
     }
@@ -147,7 +165,8 @@ static enum kl_rc needs_resync(struct kl__load *ld, bool *ret) {
     struct kl_slice user = kl__partition_user(t, &ld->sub->client->session);
     *ret = true;
     /* A cursor above the boundary comes from another history of this data. */
-    if (t->type == KL_TABLE_STREAM || ld->from > ld->upto || ld->from < kl_engine_forgotten_seq(ld->live->engine, t, user)) {
+    if (t->type == KL_TABLE_STREAM || ld->from > ld->upto ||
+        ld->from < kl_engine_forgotten_seq(ld->live->engine, t, user)) {
         return KL_OK;
     }
     *ret = false;
@@ -193,8 +212,10 @@ static enum kl_rc prepare(struct kl__load *ld) {
     }
     bool catch_up = ld->mode == KL__LOAD_CATCH_UP;
     if (!catch_up || ld->reack) {
-        /* While rows are still to come the client knows no more than it did: it may resume from what is said here. */
-        struct kl__ack ack = {.query = ld->query, .loading = !catch_up, .resync = resync, .last_seq = ld->from};
+        /* While rows are still to come the client knows no more than it did: it may resume from
+         * what is said here. */
+        struct kl__ack ack = {
+            .query = ld->query, .loading = !catch_up, .resync = resync, .last_seq = ld->from};
         kl__sub_send_ack(ld->sub, &ack);
     }
     ld->phase = catch_up ? CHANGES : ROWS;
@@ -212,7 +233,8 @@ static enum kl_rc flush_batch(struct kl__load *ld, bool has_more, int64_t last_s
     return KL_OK;
 }
 
-/* A version that replaces one that the client may have, in a query without key: told as an update later. */
+/* A version that replaces one that the client may have, in a query without key: told as an update
+ * later. */
 static bool replaces_known(const struct kl__load *ld, const struct reader *r) {
     return ld->mode == KL__LOAD_RESUME && !ld->query->keyed && r->origin <= ld->from;
 }
@@ -261,12 +283,14 @@ static enum kl_rc key_lives(struct kl__load *ld, const struct reader *r, bool *r
     for (size_t i = 0; i < t->n_pk; i++) {
         pk[i] = r->vals[t->pk[i]];
     }
-    return kl_engine_key_live(ld->live->engine, t, kl__partition_user(t, &ld->sub->client->session), ld->snap, pk, ret, &ld->err);
+    return kl_engine_key_live(ld->live->engine, t, kl__partition_user(t, &ld->sub->client->session),
+        ld->snap, pk, ret, &ld->err);
 }
 
 enum told { NOTHING, INSERT, UPDATE, DELETE_ROW, DELETE_KEY };
 
-static enum kl_rc tell_resumed(struct kl__load *ld, const struct reader *r, bool match, enum told *ret) {
+static enum kl_rc tell_resumed(
+    struct kl__load *ld, const struct reader *r, bool match, enum told *ret) {
     bool known = r->origin <= ld->from, lives = false;
     *ret = NOTHING;
     if (r->row.deleted) {
@@ -278,7 +302,8 @@ static enum kl_rc tell_resumed(struct kl__load *ld, const struct reader *r, bool
     } else if (match) {
         *ret = known && !ld->query->keyed ? UPDATE : NOTHING; /* the others came in the batches */
     } else if (known || (ld->query->keyed && ld->key_reused)) {
-        *ret = DELETE_KEY; /* a reused key: its tombstone was skipped because the key lives, so it is told here */
+        /* a reused key: its tombstone was skipped because the key lives, so it is told here */
+        *ret = DELETE_KEY;
     }
     return KL_OK;
 }
@@ -295,11 +320,20 @@ static enum kl_rc send(struct kl__load *ld, const struct reader *r, enum told to
     struct kl__row old = {.seq = r->row.prev_seq};
     kl_buf_clear(&ld->rows);
     switch (told) {
-    case NOTHING: return KL_OK;
-    case INSERT: kl__encode_insert(&ld->rows, ld->query, &r->row); break;
-    case UPDATE: kl__encode_update(&ld->rows, ld->query, &r->row, &old); break;
-    case DELETE_ROW: kl__encode_delete(&ld->rows, ld->query, &r->row, false); break;
-    case DELETE_KEY: kl__encode_delete(&ld->rows, ld->query, &r->row, true); break;
+    case NOTHING:
+        return KL_OK;
+    case INSERT:
+        kl__encode_insert(&ld->rows, ld->query, &r->row);
+        break;
+    case UPDATE:
+        kl__encode_update(&ld->rows, ld->query, &r->row, &old);
+        break;
+    case DELETE_ROW:
+        kl__encode_delete(&ld->rows, ld->query, &r->row, false);
+        break;
+    case DELETE_KEY:
+        kl__encode_delete(&ld->rows, ld->query, &r->row, true);
+        break;
     }
     kl_buf_clear(&ld->text);
     kl__encode_change(&ld->text, ld->sub->id, kl_buf_view(&ld->rows));
@@ -326,7 +360,8 @@ static enum kl_rc read_changes(struct kl__load *ld, struct reader *r) {
         }
         KL_TRY(send(ld, r, told));
         ld->cursor = r->row.seq;
-        if ((told != NOTHING && kl__client_full(ld->sub->client)) || (i % 256 == 0 && kl__client_deaf(ld->sub->client, ld->sub))) {
+        if ((told != NOTHING && kl__client_full(ld->sub->client)) ||
+            (i % 256 == 0 && kl__client_deaf(ld->sub->client, ld->sub))) {
             return KL_OK;
         }
     }
@@ -396,7 +431,8 @@ static void run_done(struct kl_shard_call *call) {
     kl__load_free(ld);
 }
 
-enum kl_rc kl__load_start(struct kl__sub *s, enum kl__load_mode mode, int64_t from, struct kl_err *err) {
+enum kl_rc kl__load_start(
+    struct kl__sub *s, enum kl__load_mode mode, int64_t from, struct kl_err *err) {
     struct kl_live *l = s->client->live;
     struct kl__load *ld = kl_xcalloc(1, sizeof(*ld));
     KL_ASSERT(s->load == NULL);
@@ -431,7 +467,8 @@ enum kl_rc kl__load_start(struct kl__sub *s, enum kl__load_mode mode, int64_t fr
 void kl__load_continue(struct kl__load *ld) {
     enum kl_rc rc = kl_engine_pool_post(ld->live->engine, &ld->task);
     if (rc != KL_OK) {
-        ld->rc = kl_fail(&ld->err, rc, "the server is too busy to read on, subscribe again from the last _seq");
+        ld->rc = kl_fail(
+            &ld->err, rc, "the server is too busy to read on, subscribe again from the last _seq");
         finish(ld);
     }
 }

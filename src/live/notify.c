@@ -1,14 +1,16 @@
 /* From a committed change to frames, on the writer.
  *
- * For each change: its partition's subscriptions that can match (buckets of its old and its new values, and the rest), the filter on the old and on
- * the new version, and from the two answers what the change is to this subscriber:
+ * For each change: its partition's subscriptions that can match (buckets of its old and its new
+ * values, and the rest), the filter on the old and on the new version, and from the two answers
+ * what the change is to this subscriber:
  *
  *     old  new     what is sent
  *      -    match  insert
  *      match match update
  *      match -     delete
  *
- * A message is written once for each (plan, kind), and once more for each distinct subscription id, because the id stands in it; equal ones share the frame. */
+ * A message is written once for each (plan, kind), and once more for each distinct subscription id,
+ * because the id stands in it; equal ones share the frame. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -21,10 +23,11 @@ struct versions {
     const struct kl_table *table; /* whose columns the values are; NULL: not decoded */
     uint32_t version;
     bool broken;
-    struct kl__row now, old;      /* vals NULL: there is none */
+    struct kl__row now, old; /* vals NULL: there is none */
 };
 
-static struct kl_val *decode(struct kl__registry *r, const struct kl_table *t, struct kl_slice bytes, int64_t seq) {
+static struct kl_val *decode(
+    struct kl__registry *r, const struct kl_table *t, struct kl_slice bytes, int64_t seq) {
     struct kl_row_view view;
     struct kl_val *vals = KL_ARENA_ARRAY(&r->arena, struct kl_val, t->n_cols + 1);
     if (vals == NULL || kl_table_open_row(t, bytes, seq, &view) != KL_OK) {
@@ -60,7 +63,8 @@ static void versions_for(struct kl__registry *r, struct versions *v, const struc
 
 /* ---- frames of this change ---- */
 
-static void encode_body(struct kl__registry *r, const struct kl__query *q, const struct versions *v, int kind) {
+static void encode_body(
+    struct kl__registry *r, const struct kl__query *q, const struct versions *v, int kind) {
     if (r->body_plan == q->plan && r->body_kind == kind) {
         return;
     }
@@ -70,7 +74,8 @@ static void encode_body(struct kl__registry *r, const struct kl__query *q, const
     } else if (kind == KIND_UPDATE) {
         kl__encode_update(&r->body, q, &v->now, &v->old);
     } else {
-        struct kl__row gone = {.vals = v->old.vals, .seq = v->change->seq, .prev_seq = v->change->prev_seq};
+        struct kl__row gone = {
+            .vals = v->old.vals, .seq = v->change->seq, .prev_seq = v->change->prev_seq};
         kl__encode_delete(&r->body, q, &gone, false);
     }
     r->body_plan = q->plan;
@@ -94,7 +99,8 @@ static void made_grow(struct kl__registry *r) {
     free(old);
 }
 
-static struct kl_frame *frame_for(struct kl__registry *r, const struct kl__sub *s, const struct versions *v, int kind) {
+static struct kl_frame *frame_for(
+    struct kl__registry *r, const struct kl__sub *s, const struct versions *v, int kind) {
     const struct kl_plan *plan = s->query->plan;
     if (2 * r->n_made >= r->cap_made) {
         made_grow(r);
@@ -109,7 +115,8 @@ static struct kl_frame *frame_for(struct kl__registry *r, const struct kl__sub *
     encode_body(r, s->query, v, kind);
     kl_buf_clear(&r->text);
     kl__encode_change(&r->text, s->id, kl_buf_view(&r->body));
-    struct kl_frame *f = r->body.failed || r->text.failed ? NULL : kl__frame_new(kl_buf_view(&r->text));
+    struct kl_frame *f =
+        r->body.failed || r->text.failed ? NULL : kl__frame_new(kl_buf_view(&r->text));
     if (f != NULL) {
         r->made[at] = (struct kl__made){r->change_no, plan, s->id, kind, f};
         r->n_made++;
@@ -182,7 +189,8 @@ static void hit(struct kl__registry *r, struct kl__bucket *b) {
     }
 }
 
-static void hit_values(struct kl__registry *r, struct kl__part *p, struct versions *v, uint16_t col) {
+static void hit_values(
+    struct kl__registry *r, struct kl__part *p, struct versions *v, uint16_t col) {
     uint64_t now = 0, old = 0;
     bool has_now = v->now.vals != NULL && !v->now.vals[col].null;
     bool has_old = v->old.vals != NULL && !v->old.vals[col].null;
@@ -199,7 +207,8 @@ static void hit_values(struct kl__registry *r, struct kl__part *p, struct versio
 }
 
 static void tell(struct kl__registry *r, const struct kl_change *c) {
-    struct kl__part *p = kl__registry_part(r, c->table->id, c->table->type == KL_TABLE_SHARED ? KL_SLICE_NONE : c->user);
+    struct kl__part *p = kl__registry_part(
+        r, c->table->id, c->table->type == KL_TABLE_SHARED ? KL_SLICE_NONE : c->user);
     struct versions v = {.change = c};
     if (p == NULL) {
         return;

@@ -1,7 +1,9 @@
-/* A bound query: the shared plan plus this subscription's values, and what its filter demands of one column.
+/* A bound query: the shared plan plus this subscription's values, and what its filter demands of
+ * one column.
  *
- * The plan comes from the plan cache of whoever binds (a loop, or a writer after a schema change), so ten thousand subscriptions of one shape
- * share it; a query adds the values and little else. Immutable once bound: writers and the query pool read it without a lock. */
+ * The plan comes from the plan cache of whoever binds (a loop, or a writer after a schema change),
+ * so ten thousand subscriptions of one shape share it; a query adds the values and little else.
+ * Immutable once bound: writers and the query pool read it without a lock. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -14,7 +16,8 @@ static struct kl__query *query_new(const struct kl_bound *b) {
     for (size_t i = 0; i < b->n_vals; i++) {
         bytes += (b->vals[i].len + 15) & ~(size_t)15;
     }
-    struct kl__query *q = kl_xcalloc(1, sizeof(*q) + b->n_vals * sizeof(struct kl_val) + bytes + 16);
+    struct kl__query *q =
+        kl_xcalloc(1, sizeof(*q) + b->n_vals * sizeof(struct kl_val) + bytes + 16);
     struct kl_val *vals = (struct kl_val *)(q + 1);
     char *at = (char *)(vals + b->n_vals);
     at += -(uintptr_t)at & 15;
@@ -35,7 +38,9 @@ static struct kl__query *query_new(const struct kl_bound *b) {
     return q;
 }
 
-void kl__query_ref(struct kl__query *q) { atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed); }
+void kl__query_ref(struct kl__query *q) {
+    atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed);
+}
 
 void kl__query_unref(struct kl__query *q) {
     if (q != NULL && atomic_fetch_sub_explicit(&q->refs, 1, memory_order_acq_rel) == 1) {
@@ -56,9 +61,19 @@ static bool has_whole_key(const struct kl_plan *p) {
 /* Types whose equal values have equal bytes; the others are compared, not looked up. */
 bool kl__indexable(uint8_t type) {
     switch (type) {
-    case KL_T_BOOLEAN: case KL_T_SMALLINT: case KL_T_INT: case KL_T_BIGINT: case KL_T_TEXT: case KL_T_TIMESTAMP: case KL_T_DATETIME: case KL_T_DATE:
-    case KL_T_TIME: case KL_T_UUID: return true;
-    default: return false;
+    case KL_T_BOOLEAN:
+    case KL_T_SMALLINT:
+    case KL_T_INT:
+    case KL_T_BIGINT:
+    case KL_T_TEXT:
+    case KL_T_TIMESTAMP:
+    case KL_T_DATETIME:
+    case KL_T_DATE:
+    case KL_T_TIME:
+    case KL_T_UUID:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -90,9 +105,14 @@ static bool demanded(struct kl__query *q, struct kl_eval *ev, unsigned slot, int
     return true;
 }
 
-static void find_index(struct kl__query *q, const struct kl_session *session, struct kl_arena *arena) {
+static void find_index(
+    struct kl__query *q, const struct kl_session *session, struct kl_arena *arena) {
     const struct kl_plan_live *p = q->plan->live;
-    struct kl_eval ev = {.params = q->vals, .n_params = q->n_vals, .session = session, .now_us = q->now_us, .arena = arena};
+    struct kl_eval ev = {.params = q->vals,
+        .n_params = q->n_vals,
+        .session = session,
+        .now_us = q->now_us,
+        .arena = arena};
     for (size_t i = 0; p->filter != NULL && i < p->n_slots; i++) {
         if (p->slots[i] >= 0 && demanded(q, &ev, (unsigned)i, p->slots[i])) {
             return;
@@ -126,10 +146,12 @@ static struct kl_plan *plan_find(struct kl_live *l, uint64_t version, struct kl_
     return p;
 }
 
-/* Plans of an older catalog go as a whole: nobody can use them again, and they would keep old tables alive. */
+/* Plans of an older catalog go as a whole: nobody can use them again, and they would keep old
+ * tables alive. */
 static void plan_keep(struct kl_live *l, uint64_t version, struct kl_slice key, struct kl_plan *p) {
     pthread_mutex_lock(&l->plans_lock);
-    if (version > l->plans_version || (version == l->plans_version && l->plans.count >= KL__PLANS_MAX)) {
+    if (version > l->plans_version ||
+        (version == l->plans_version && l->plans.count >= KL__PLANS_MAX)) {
         plans_clear(l);
         l->plans_version = version;
     }
@@ -140,10 +162,11 @@ static void plan_keep(struct kl_live *l, uint64_t version, struct kl_slice key, 
     pthread_mutex_unlock(&l->plans_lock);
 }
 
-static enum kl_rc bind_shared(struct kl_live *l, const struct kl_sql_ctx *ctx, struct kl_slice sql, struct kl_arena *arena,
-    struct kl_bound *ret, struct kl_err *err) {
+static enum kl_rc bind_shared(struct kl_live *l, const struct kl_sql_ctx *ctx, struct kl_slice sql,
+    struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err) {
     uint64_t version = kl_cat_version(ctx->cat);
-    char *text = kl_arena_printf(arena, "%d %.*s %.*s", (int)ctx->session->role, KL_FMT(ctx->session->ns), KL_FMT(sql));
+    char *text = kl_arena_printf(
+        arena, "%d %.*s %.*s", (int)ctx->session->role, KL_FMT(ctx->session->ns), KL_FMT(sql));
     struct kl_slice key = kl_slice_str(text);
     struct kl_plan *p = text != NULL ? plan_find(l, version, key) : NULL;
     if (p != NULL) {
@@ -166,8 +189,10 @@ enum kl_rc kl__query_bind(struct kl_live *l, const struct kl_session *session, s
     kl_arena_init(&arena, BIND_BYTES);
     enum kl_rc rc = bind_shared(l, &ctx, sql, &arena, &bound, err);
     kl_cat_release(cat);
-    if (rc == KL_OK && (bound.plan->kind != KL_PLAN_SUBSCRIBE || bound.plan->table->type == KL_TABLE_SYSTEM)) {
-        rc = kl_fail(err, KL_E_UNSUPPORTED, "system tables and statements other than SELECT cannot be subscribed to");
+    if (rc == KL_OK &&
+        (bound.plan->kind != KL_PLAN_SUBSCRIBE || bound.plan->table->type == KL_TABLE_SYSTEM)) {
+        rc = kl_fail(err, KL_E_UNSUPPORTED,
+            "system tables and statements other than SELECT cannot be subscribed to");
     }
     if (rc == KL_OK) {
         struct kl__query *q = query_new(&bound);
@@ -180,8 +205,8 @@ enum kl_rc kl__query_bind(struct kl_live *l, const struct kl_session *session, s
     return rc;
 }
 
-enum kl_rc kl__query_test(const struct kl__query *q, const struct kl_session *session, const struct kl__row *row, struct kl_arena *arena,
-    bool *ret, struct kl_err *err) {
+enum kl_rc kl__query_test(const struct kl__query *q, const struct kl_session *session,
+    const struct kl__row *row, struct kl_arena *arena, bool *ret, struct kl_err *err) {
     const struct kl_plan_live *p = q->plan->live;
     if (p->filter == NULL) {
         *ret = true;
@@ -196,8 +221,15 @@ enum kl_rc kl__query_test(const struct kl__query *q, const struct kl_session *se
     }
     for (size_t i = 0; i < p->n_slots; i++) {
         int c = p->slots[i];
-        slots[i] = c >= 0 ? row->vals[c] : c == KL_COL_SEQ ? kl_val_i64(row->seq) : kl_val_bool(row->deleted);
+        slots[i] = c >= 0            ? row->vals[c]
+                   : c == KL_COL_SEQ ? kl_val_i64(row->seq)
+                                     : kl_val_bool(row->deleted);
     }
-    struct kl_eval ev = {.row = slots, .params = q->vals, .n_params = q->n_vals, .session = session, .now_us = q->now_us, .arena = arena};
+    struct kl_eval ev = {.row = slots,
+        .params = q->vals,
+        .n_params = q->n_vals,
+        .session = session,
+        .now_us = q->now_us,
+        .arena = arena};
     return kl_expr_test_row(p->filter, &ev, ret, err);
 }

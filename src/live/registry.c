@@ -1,8 +1,9 @@
 /* Who listens to what: one registry for each writer, touched by that writer alone.
  *
- * A partition (table, user) has a list of subscriptions. Those whose filter demands `column = value` stand in a bucket for (partition, column,
- * hash of the value) instead, so a change visits the buckets of its own values and the few that demand nothing. One map holds partitions
- * and buckets, each under a key that begins with what it is. */
+ * A partition (table, user) has a list of subscriptions. Those whose filter demands `column =
+ * value` stand in a bucket for (partition, column, hash of the value) instead, so a change visits
+ * the buckets of its own values and the few that demand nothing. One map holds partitions and
+ * buckets, each under a key that begins with what it is. */
 #include "live/internal.h"
 
 #include <stdlib.h>
@@ -56,7 +57,8 @@ static struct kl_slice part_key(struct key *k, uint32_t table, struct kl_slice u
     return kl_slice(k->data, k->len);
 }
 
-static struct kl_slice bucket_key(struct key *k, const struct kl__part *p, uint16_t col, uint64_t hash) {
+static struct kl_slice bucket_key(
+    struct key *k, const struct kl__part *p, uint16_t col, uint64_t hash) {
     k->len = 0;
     key_put(k, "e", 1);
     key_put(k, &p->table_id, sizeof(p->table_id));
@@ -71,7 +73,8 @@ struct kl__part *kl__registry_part(struct kl__registry *r, uint32_t table, struc
     return kl_map_get(&r->map, part_key(&k, table, user));
 }
 
-struct kl__bucket *kl__registry_bucket(struct kl__registry *r, const struct kl__part *p, uint16_t col, uint64_t hash) {
+struct kl__bucket *kl__registry_bucket(
+    struct kl__registry *r, const struct kl__part *p, uint16_t col, uint64_t hash) {
     struct key k;
     return kl_map_get(&r->map, bucket_key(&k, p, col, hash));
 }
@@ -93,7 +96,8 @@ static struct kl__part *make_part(struct kl__registry *r, uint32_t table, struct
     return p;
 }
 
-static struct kl__bucket *make_bucket(struct kl__registry *r, struct kl__part *p, const struct kl__query *q) {
+static struct kl__bucket *make_bucket(
+    struct kl__registry *r, struct kl__part *p, const struct kl__query *q) {
     struct key k;
     struct kl__eq_col *c = NULL;
     for (size_t i = 0; i < p->n_eq && c == NULL; i++) {
@@ -178,7 +182,9 @@ struct kl__sub **kl__registry_of_table(struct kl__registry *r, uint32_t table, s
         if (memcmp(en->key + 1, &table, sizeof(table)) != 0) {
             continue;
         }
-        collect(&subs, &n, &cap, en->key[0] == 'p' ? ((struct kl__part *)en->value)->rest.subs : ((struct kl__bucket *)en->value)->subs);
+        collect(&subs, &n, &cap,
+            en->key[0] == 'p' ? ((struct kl__part *)en->value)->rest.subs
+                              : ((struct kl__bucket *)en->value)->subs);
     }
     *ret_n = n;
     return subs;

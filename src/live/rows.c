@@ -1,4 +1,5 @@
-/* system.live, KILL LIVE QUERY, and the end of a user's subscriptions. Any thread: they walk the list of all subscriptions under its lock. */
+/* system.live, KILL LIVE QUERY, and the end of a user's subscriptions. Any thread: they walk the
+ * list of all subscriptions under its lock. */
 #include "live/internal.h"
 
 #include <stdio.h>
@@ -24,7 +25,8 @@ static void options(struct kl_buf *b, const struct kl__sub *s) {
     kl_buf_putc(b, '}');
 }
 
-static enum kl_rc one_row(struct kl__sub *s, enum kl_rc (*visit)(void *vctx, const struct kl_val *vals), void *vctx) {
+static enum kl_rc one_row(
+    struct kl__sub *s, enum kl_rc (*visit)(void *vctx, const struct kl_val *vals), void *vctx) {
     struct kl_buf id, opts;
     char connection[24];
     const char *dot = memchr(s->table.ptr, '.', s->table.len);
@@ -36,11 +38,19 @@ static enum kl_rc one_row(struct kl__sub *s, enum kl_rc (*visit)(void *vctx, con
     options(&opts, s);
     snprintf(connection, sizeof(connection), "%llu", (unsigned long long)s->client->id);
     struct kl_val vals[] = {
-        kl_val_text(kl_buf_view(&id)), kl_val_text(kl_slice_str(connection)), kl_val_text(s->id), kl_val_text(kl_slice(s->table.ptr, ns)),
-        kl_val_text(kl_slice_from(s->table, dot != NULL ? ns + 1 : 0)), kl_val_text(s->client->session.user), kl_val_text(s->sql),
+        kl_val_text(kl_buf_view(&id)),
+        kl_val_text(kl_slice_str(connection)),
+        kl_val_text(s->id),
+        kl_val_text(kl_slice(s->table.ptr, ns)),
+        kl_val_text(kl_slice_from(s->table, dot != NULL ? ns + 1 : 0)),
+        kl_val_text(s->client->session.user),
+        kl_val_text(s->sql),
         s->snapshot ? kl_val_str(KL_T_JSON, kl_buf_view(&opts)) : kl_val_null(KL_T_JSON),
-        kl_val_text(kl_slice_str(state_name(atomic_load(&s->state)))), kl_val_int(KL_T_TIMESTAMP, s->created_us),
-        kl_val_int(KL_T_TIMESTAMP, atomic_load(&s->updated_us)), kl_val_i64((int64_t)atomic_load(&s->changes)), kl_val_i64(node),
+        kl_val_text(kl_slice_str(state_name(atomic_load(&s->state)))),
+        kl_val_int(KL_T_TIMESTAMP, s->created_us),
+        kl_val_int(KL_T_TIMESTAMP, atomic_load(&s->updated_us)),
+        kl_val_i64((int64_t)atomic_load(&s->changes)),
+        kl_val_i64(node),
         kl_val_int(KL_T_TIMESTAMP, atomic_load(&s->client->active_us)),
     };
     enum kl_rc rc = visit(vctx, vals);
@@ -49,7 +59,8 @@ static enum kl_rc one_row(struct kl__sub *s, enum kl_rc (*visit)(void *vctx, con
     return rc;
 }
 
-enum kl_rc kl__live_rows(void *ctx, enum kl_rc (*visit)(void *vctx, const struct kl_val *vals), void *vctx, struct kl_err *err) {
+enum kl_rc kl__live_rows(void *ctx, enum kl_rc (*visit)(void *vctx, const struct kl_val *vals),
+    void *vctx, struct kl_err *err) {
     struct kl_live *l = ctx;
     enum kl_rc rc = KL_OK;
     pthread_mutex_lock(&l->lock);
@@ -57,7 +68,10 @@ enum kl_rc kl__live_rows(void *ctx, enum kl_rc (*visit)(void *vctx, const struct
         rc = one_row(s, visit, vctx);
     }
     pthread_mutex_unlock(&l->lock);
-    return rc != KL_OK ? kl_fail(err, rc, "the list of live queries does not fit into the memory of one statement") : KL_OK;
+    return rc != KL_OK
+               ? kl_fail(err, rc,
+                     "the list of live queries does not fit into the memory of one statement")
+               : KL_OK;
 }
 
 enum kl_rc kl__live_kill(void *ctx, struct kl_slice id, struct kl_err *err) {
@@ -83,7 +97,8 @@ void kl__user_changed(void *ctx, struct kl_slice user) {
     struct kl_live *l = ctx;
     pthread_mutex_lock(&l->lock);
     for (struct kl__sub *s = l->subs; s != NULL; s = s->all_next) {
-        if (kl_slice_eq(s->client->session.user, user) || kl_slice_eq(s->client->session.actor, user)) {
+        if (kl_slice_eq(s->client->session.user, user) ||
+            kl_slice_eq(s->client->session.actor, user)) {
             kl__sub_end(s, "UNAUTHORIZED", "The user was changed or dropped; log in again");
         }
     }

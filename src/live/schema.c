@@ -1,7 +1,8 @@
 /* Dropped and altered tables under a subscription. On the writers.
  *
- * A new version of a table: the query text is bound again, the client gets a new acknowledgement with the new schema and the stream goes on. A
- * subscription that is loading or catching up gets it with the catch-up that then follows its load. What cannot be bound any more ends. */
+ * A new version of a table: the query text is bound again, the client gets a new acknowledgement
+ * with the new schema and the stream goes on. A subscription that is loading or catching up gets it
+ * with the catch-up that then follows its load. What cannot be bound any more ends. */
 #include "live/internal.h"
 
 #include <stdio.h>
@@ -26,7 +27,8 @@ bool kl__sub_rebind(struct kl__registry *r, struct kl__sub *s) {
             end_dropped(s);
         } else {
             kl_err_prefix(&err, "the table was altered");
-            kl__sub_ended(s, rc == KL_E_PERMISSION_DENIED ? "UNAUTHORIZED" : "SCHEMA_CHANGED", kl_slice_str(err.msg));
+            kl__sub_ended(s, rc == KL_E_PERMISSION_DENIED ? "UNAUTHORIZED" : "SCHEMA_CHANGED",
+                kl_slice_str(err.msg));
         }
         return false;
     }
@@ -47,7 +49,8 @@ static void altered(struct kl__registry *r, struct kl__sub *s, const struct kl_t
         return;
     }
     if (s->state == KL__LIVE) {
-        struct kl__ack ack = {.query = s->query, .last_seq = kl_snowflake_next(kl_engine_ids(r->live->engine))};
+        struct kl__ack ack = {
+            .query = s->query, .last_seq = kl_snowflake_next(kl_engine_ids(r->live->engine))};
         kl__sub_send_ack(s, &ack);
     } else {
         s->reack = true;

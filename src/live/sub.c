@@ -1,10 +1,12 @@
 /* Subscriptions: from the client's request to the writer that owns the partition, and to the end.
  *
- * The loop binds and posts a registration; from then on the writer owns the subscription. Whoever wants it to end posts one end call; the
- * writer takes it out of the registry and tells the loop, which takes it off the connection. On the loop an unsubscribed subscription is muted
- * first, so that nothing of it is queued after what the client asked for next.
+ * The loop binds and posts a registration; from then on the writer owns the subscription. Whoever
+ * wants it to end posts one end call; the writer takes it out of the registry and tells the loop,
+ * which takes it off the connection. On the loop an unsubscribed subscription is muted first, so
+ * that nothing of it is queued after what the client asked for next.
  *
- * References: the connection's list (until the loop drops it), the writer (from registration to end), each call and load under way. */
+ * References: the connection's list (until the loop drops it), the writer (from registration to
+ * end), each call and load under way. */
 #include "live/internal.h"
 
 #include <stdio.h>
@@ -12,7 +14,9 @@
 
 /* ---- life ---- */
 
-void kl__sub_ref(struct kl__sub *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
+void kl__sub_ref(struct kl__sub *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+}
 
 void kl__sub_drop_kept(struct kl__sub *s) {
     for (struct kl__kept *k = s->kept, *next; k != NULL; k = next) {
@@ -39,7 +43,8 @@ void kl__sub_unref(struct kl__sub *s) {
 }
 
 struct kl__registry *kl__registry_of(struct kl_live *l, uint16_t shard) {
-    return &atomic_load_explicit(&l->writers, memory_order_acquire)[kl_engine_writer_of(l->engine, shard)];
+    return &atomic_load_explicit(
+        &l->writers, memory_order_acquire)[kl_engine_writer_of(l->engine, shard)];
 }
 
 struct kl_slice kl__partition_user(const struct kl_table *t, const struct kl_session *s) {
@@ -54,7 +59,8 @@ static struct kl_slice put(char **at, struct kl_slice s) {
 
 static void run_gone(struct kl_task *t);
 
-static struct kl__sub *sub_new(struct kl_live_client *c, const struct kl_live_subscribe *req, struct kl__query *q) {
+static struct kl__sub *sub_new(
+    struct kl_live_client *c, const struct kl_live_subscribe *req, struct kl__query *q) {
     const struct kl_plan *p = q->plan;
     const struct kl_table *t = p->table;
     struct kl__sub *s = kl_xcalloc(1, sizeof(*s) + req->id.len + req->sql.len + t->qualified.len);
@@ -67,7 +73,9 @@ static struct kl__sub *sub_new(struct kl_live_client *c, const struct kl_live_su
     s->sql = put(&at, req->sql);
     s->table = put(&at, t->qualified);
     s->table_id = t->id;
-    s->shard = kl_table_scope(t, kl__partition_user(t, &c->session), kl_engine_user_shards(c->live->engine)).shard;
+    s->shard = kl_table_scope(
+        t, kl__partition_user(t, &c->session), kl_engine_user_shards(c->live->engine))
+                   .shard;
     s->from = req->from >= 0 ? req->from : p->live->from;
     s->last_rows = req->last_rows >= 0 ? req->last_rows : p->live->last_rows;
     s->batch_size = req->batch_size >= 0 ? req->batch_size : p->live->batch_size;
@@ -166,13 +174,15 @@ static void leave_all(struct kl__sub *s) {
 
 static enum kl_rc start(struct kl__sub *s, struct kl_err *err) {
     if (!s->snapshot) {
-        struct kl__ack ack = {.query = s->query, .last_seq = kl_snowflake_next(kl_engine_ids(s->client->live->engine))};
+        struct kl__ack ack = {.query = s->query,
+            .last_seq = kl_snowflake_next(kl_engine_ids(s->client->live->engine))};
         kl__sub_send_ack(s, &ack);
         s->state = KL__LIVE;
         return KL_OK;
     }
     /* A client at 0 knows nothing, so there is nothing that it would have to forget. */
-    return kl__load_start(s, s->from > 0 ? KL__LOAD_RESUME : KL__LOAD_FULL, KL_MAX(s->from, 0), err);
+    return kl__load_start(
+        s, s->from > 0 ? KL__LOAD_RESUME : KL__LOAD_FULL, KL_MAX(s->from, 0), err);
 }
 
 static void run_register(struct kl_shard_call *call) {
@@ -341,7 +351,8 @@ void kl_live_unsubscribe(struct kl_live_client *c, struct kl_slice id) {
     }
 }
 
-static bool refuse(struct kl_live_client *c, struct kl_slice id, const char *code, const char *text) {
+static bool refuse(
+    struct kl_live_client *c, struct kl_slice id, const char *code, const char *text) {
     kl_live_client_error(c, id, code, kl_slice_str(text));
     return false;
 }
@@ -352,14 +363,16 @@ static bool check_request(struct kl_live_client *c, const struct kl_live_subscri
         return refuse(c, KL_S("invalid_subscription"), code, "Subscription id must not be blank");
     }
     if (req->id.len > KL__SUB_ID_MAX) {
-        return refuse(c, KL_S("invalid_subscription"), code, "Subscription id is longer than 256 bytes");
+        return refuse(
+            c, KL_S("invalid_subscription"), code, "Subscription id is longer than 256 bytes");
     }
     if (req->sql.len > KL__QUERY_MAX) {
         return refuse(c, req->id, "INVALID_SQL", "Subscription query is longer than 65536 bytes");
     }
     kl_live_unsubscribe(c, req->id);
     if (c->live->o.max_per_connection > 0 && c->n_subs >= c->live->o.max_per_connection) {
-        return refuse(c, req->id, "SUBSCRIPTION_LIMIT_EXCEEDED", "Too many subscriptions on this connection");
+        return refuse(
+            c, req->id, "SUBSCRIPTION_LIMIT_EXCEEDED", "Too many subscriptions on this connection");
     }
     return true;
 }
@@ -370,12 +383,13 @@ static bool check_options(struct kl__sub *s, const struct kl_live_subscribe *req
         return refuse(s->client, s->id, "UNSUPPORTED", "batch_size must be at least 1");
     }
     if (s->from < 0 && s->last_rows > s->batch_size) {
-        snprintf(text, sizeof(text), "last_rows (%lld) must not be greater than batch_size (%lld)", (long long)s->last_rows,
-            (long long)s->batch_size);
+        snprintf(text, sizeof(text), "last_rows (%lld) must not be greater than batch_size (%lld)",
+            (long long)s->last_rows, (long long)s->batch_size);
         return refuse(s->client, s->id, "UNSUPPORTED", text);
     }
     if (!count_user(s)) {
-        return refuse(s->client, s->id, "SUBSCRIPTION_LIMIT_EXCEEDED", "Too many subscriptions of this user");
+        return refuse(
+            s->client, s->id, "SUBSCRIPTION_LIMIT_EXCEEDED", "Too many subscriptions of this user");
     }
     return true;
 }
@@ -394,7 +408,8 @@ static bool post_register(struct kl__sub *s) {
     pthread_mutex_lock(&s->client->live->lock);
     uncount_user(s);
     pthread_mutex_unlock(&s->client->live->lock);
-    return refuse(s->client, s->id, "SUBSCRIPTION_FAILED", "Subscription registration failed: the server is busy, try again");
+    return refuse(s->client, s->id, "SUBSCRIPTION_FAILED",
+        "Subscription registration failed: the server is busy, try again");
 }
 
 void kl_live_subscribe(struct kl_live_client *c, const struct kl_live_subscribe *req) {

@@ -1,4 +1,5 @@
-/* What the tests of live queries share: an engine with live queries on top, and connections whose frames a test takes from any thread. */
+/* What the tests of live queries share: an engine with live queries on top, and connections whose
+ * frames a test takes from any thread. */
 #ifndef KL_TEST_LIVE_H
 #define KL_TEST_LIVE_H
 
@@ -54,7 +55,9 @@ static inline const char *run_as(const char *user, enum kl_role role, const char
     }
     return W.answer.text;
 }
-static inline const char *run(const char *sql) { return run_as("root", KL_ROLE_SYSTEM, sql); }
+static inline const char *run(const char *sql) {
+    return run_as("root", KL_ROLE_SYSTEM, sql);
+}
 
 /* ---- a function on the loop, waited for ---- */
 struct on_loop {
@@ -98,7 +101,9 @@ struct conn {
     struct kl_slice id;
     struct kl_frame *frame;
 };
-static void conn_ready(void *ctx) { ((struct conn *)ctx)->wakes++; }
+static void conn_ready(void *ctx) {
+    ((struct conn *)ctx)->wakes++;
+}
 static void conn_open_(void *arg) {
     struct conn *c = arg;
     struct kl_session s = {.user = kl_slice_str(c->user), .role = c->role, .ns = KL_S("default")};
@@ -109,7 +114,9 @@ static inline void conn_open(struct conn *c, const char *user, enum kl_role role
     *c = (struct conn){.user = user, .role = role};
     on_loop(conn_open_, c);
 }
-static void conn_close_(void *arg) { kl_live_client_close(((struct conn *)arg)->client); }
+static void conn_close_(void *arg) {
+    kl_live_client_close(((struct conn *)arg)->client);
+}
 static inline void conn_close(struct conn *c) {
     on_loop(conn_close_, c);
     c->client = NULL;
@@ -123,8 +130,10 @@ static inline void conn_sub(struct conn *c, const struct kl_live_subscribe *s) {
     on_loop(conn_sub_, c);
 }
 /* from and last_rows: -1 not given; snapshot false: options were not given at all */
-static inline void subscribe(struct conn *c, const char *id, const char *sql, bool snapshot, int64_t from, int64_t last_rows, int64_t batch) {
-    struct kl_live_subscribe s = {kl_slice_str(id), kl_slice_str(sql), snapshot, from, last_rows, batch};
+static inline void subscribe(struct conn *c, const char *id, const char *sql, bool snapshot,
+    int64_t from, int64_t last_rows, int64_t batch) {
+    struct kl_live_subscribe s = {
+        kl_slice_str(id), kl_slice_str(sql), snapshot, from, last_rows, batch};
     conn_sub(c, &s);
 }
 static void conn_unsub_(void *arg) {
@@ -153,7 +162,8 @@ static inline struct kl_frame *take(struct conn *c, int timeout_ms) {
     }
 }
 
-/* The text with every _seq (a run of 15 digits or more) replaced by # and how many times larger ones came: equal ones get equal letters. */
+/* The text with every _seq (a run of 15 digits or more) replaced by # and how many times larger
+ * ones came: equal ones get equal letters. */
 static inline void scrub(struct kl_slice json, char *out, size_t cap) {
     struct kl_slice seen[26];
     size_t n_seen = 0, n = 0;

@@ -2,14 +2,21 @@
 #include "live_test.h"
 
 #define U KL_ROLE_USER
-#define ACK(id, rest) "{\"type\":\"subscription_ack\",\"subscription_id\":\"" id "\",\"total_rows\":0," rest
-#define SCHEMA_STAR                                                                                                                          \
-    "\"schema\":[{\"name\":\"id\",\"data_type\":\"BigInt\",\"index\":0,\"flags\":[\"pk\",\"nn\",\"uq\"]},"                                      \
-    "{\"name\":\"body\",\"data_type\":\"Text\",\"index\":1},{\"name\":\"n\",\"data_type\":\"Int\",\"index\":2},"                                \
-    "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":3,\"flags\":[\"nn\"]},"                                                              \
+#define ACK(id, rest)                                                                              \
+    "{\"type\":\"subscription_ack\",\"subscription_id\":\"" id "\",\"total_rows\":0," rest
+#define SCHEMA_STAR                                                                                \
+    "\"schema\":[{\"name\":\"id\",\"data_type\":\"BigInt\",\"index\":0,\"flags\":[\"pk\",\"nn\","  \
+    "\"uq\"]},"                                                                                    \
+    "{\"name\":\"body\",\"data_type\":\"Text\",\"index\":1},{\"name\":\"n\",\"data_type\":"        \
+    "\"Int\",\"index\":2},"                                                                        \
+    "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":3,\"flags\":[\"nn\"]},"                 \
     "{\"name\":\"_deleted\",\"data_type\":\"Boolean\",\"index\":4,\"flags\":[\"nn\"]}]"
-#define READY(seq) "\"batch_control\":{\"batch_num\":0,\"has_more\":false,\"status\":\"ready\",\"last_seq_id\":" seq "}"
-#define LOADING(seq) "\"batch_control\":{\"batch_num\":0,\"has_more\":true,\"status\":\"loading\",\"last_seq_id\":" seq "}"
+#define READY(seq)                                                                                 \
+    "\"batch_control\":{\"batch_num\":0,\"has_more\":false,\"status\":\"ready\",\"last_seq_"       \
+    "id\":" seq "}"
+#define LOADING(seq)                                                                               \
+    "\"batch_control\":{\"batch_num\":0,\"has_more\":true,\"status\":\"loading\",\"last_seq_"      \
+    "id\":" seq "}"
 #define CHANGE(id) "{\"type\":\"change\",\"subscription_id\":\"" id "\",\"change_type\":"
 #define BATCH(id) "{\"type\":\"initial_data_batch\",\"subscription_id\":\"" id "\",\"rows\":["
 
@@ -20,8 +27,10 @@ static int setup(void **state) {
     run("CREATE NAMESPACE app");
     run("CREATE USER TABLE app.t (id BIGINT PRIMARY KEY, body TEXT, n INT)");
     run("CREATE USER TABLE app.nokey (body TEXT, n INT)");
-    run("CREATE SHARED TABLE app.pub (id BIGINT PRIMARY KEY, body TEXT) WITH (ACCESS_LEVEL = 'public')");
-    run("CREATE SHARED TABLE app.priv (id BIGINT PRIMARY KEY, body TEXT) WITH (ACCESS_LEVEL = 'private')");
+    run("CREATE SHARED TABLE app.pub (id BIGINT PRIMARY KEY, body TEXT) WITH (ACCESS_LEVEL = "
+        "'public')");
+    run("CREATE SHARED TABLE app.priv (id BIGINT PRIMARY KEY, body TEXT) WITH (ACCESS_LEVEL = "
+        "'private')");
     run("CREATE STREAM TABLE app.s (id BIGINT PRIMARY KEY, body TEXT) WITH (TTL_SECONDS = 600)");
     return 0;
 }
@@ -39,15 +48,20 @@ static void snapshot_and_changes(void **state) {
     conn_open(&c, "ann", U);
     subscribe(&c, "s1", "SELECT * FROM app.t", true, -1, -1, -1);
     expect(&c, ACK("s1", LOADING("null") "," SCHEMA_STAR "}"));
-    expect(&c, BATCH("s1") "{\"id\":\"1\",\"body\":\"a\",\"n\":5,\"_seq\":\"#a\",\"_deleted\":false}]," READY("#b") "}");
+    expect(&c, BATCH("s1") "{\"id\":\"1\",\"body\":\"a\",\"n\":5,\"_seq\":\"#a\",\"_deleted\":"
+                           "false}]," READY("#b") "}");
     run_as("bob", U, "INSERT INTO app.t VALUES (8, 'other user', 5)");
     run_as("ann", U, "INSERT INTO app.t VALUES (2, 'b\"', NULL)");
-    expect(&c, CHANGE("s1") "\"insert\",\"rows\":[{\"id\":\"2\",\"body\":\"b\\\"\",\"n\":null,\"_seq\":\"#a\",\"_deleted\":false}]}");
+    expect(&c, CHANGE("s1") "\"insert\",\"rows\":[{\"id\":\"2\",\"body\":\"b\\\"\",\"n\":null,\"_"
+                            "seq\":\"#a\",\"_deleted\":false}]}");
     run_as("ann", U, "UPDATE app.t SET body = NULL WHERE id = 2");
-    expect(&c, CHANGE("s1") "\"update\",\"rows\":[{\"id\":\"2\",\"body\":null,\"n\":null,\"_seq\":\"#a\"}],"
-                            "\"old_values\":[{\"id\":\"2\",\"body\":\"b\\\"\",\"_seq\":\"#b\"}]}");
+    expect(&c,
+        CHANGE(
+            "s1") "\"update\",\"rows\":[{\"id\":\"2\",\"body\":null,\"n\":null,\"_seq\":\"#a\"}],"
+                  "\"old_values\":[{\"id\":\"2\",\"body\":\"b\\\"\",\"_seq\":\"#b\"}]}");
     run_as("ann", U, "DELETE FROM app.t WHERE id = 2");
-    expect(&c, CHANGE("s1") "\"delete\",\"old_values\":[{\"id\":\"2\",\"body\":null,\"n\":null,\"_seq\":\"#a\",\"_deleted\":true}]}");
+    expect(&c, CHANGE("s1") "\"delete\",\"old_values\":[{\"id\":\"2\",\"body\":null,\"n\":null,\"_"
+                            "seq\":\"#a\",\"_deleted\":true}]}");
     expect_nothing(&c);
     unsubscribe(&c, "s1");
     run_as("ann", U, "INSERT INTO app.t VALUES (3, 'c', 1)");
@@ -75,17 +89,22 @@ static void filter_and_projection(void **state) {
     struct conn c;
     conn_open(&c, "fay", U);
     subscribe(&c, "p", "SELECT body FROM app.t WHERE n = 1", true, -1, -1, -1);
-    expect(&c, ACK("p", LOADING("null") ",\"schema\":[{\"name\":\"body\",\"data_type\":\"Text\",\"index\":0},"
-                                        "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1,\"flags\":[\"nn\"]}]}"));
+    expect(&c,
+        ACK("p",
+            LOADING("null") ",\"schema\":[{\"name\":\"body\",\"data_type\":\"Text\",\"index\":0},"
+                            "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1,\"flags\":["
+                            "\"nn\"]}]}"));
     expect_with(&c, "ready");
     run_as("fay", U, "INSERT INTO app.t VALUES (1, 'x', 2)");
     run_as("fay", U, "UPDATE app.t SET n = 1 WHERE id = 1");
     expect(&c, CHANGE("p") "\"insert\",\"rows\":[{\"body\":\"x\",\"_seq\":\"#a\"}]}");
     run_as("fay", U, "UPDATE app.t SET body = 'y' WHERE id = 1");
     expect(&c, CHANGE("p") "\"update\",\"rows\":[{\"body\":\"y\",\"_seq\":\"#a\",\"id\":\"1\"}],"
-                           "\"old_values\":[{\"body\":\"x\",\"id\":\"1\",\"_seq\":\"#b\",\"_prev_seq\":\"#b\"}]}");
+                           "\"old_values\":[{\"body\":\"x\",\"id\":\"1\",\"_seq\":\"#b\",\"_prev_"
+                           "seq\":\"#b\"}]}");
     run_as("fay", U, "UPDATE app.t SET n = 3 WHERE id = 1");
-    expect(&c, CHANGE("p") "\"delete\",\"old_values\":[{\"body\":\"y\",\"_seq\":\"#a\",\"id\":\"1\",\"_prev_seq\":\"#b\"}]}");
+    expect(&c, CHANGE("p") "\"delete\",\"old_values\":[{\"body\":\"y\",\"_seq\":\"#a\",\"id\":"
+                           "\"1\",\"_prev_seq\":\"#b\"}]}");
     run_as("fay", U, "DELETE FROM app.t WHERE id = 1");
     expect_nothing(&c);
     conn_close(&c);
@@ -100,9 +119,11 @@ static void without_key(void **state) {
     run_as("gus", U, "INSERT INTO app.nokey VALUES ('a', 1)");
     expect(&c, CHANGE("k") "\"insert\",\"rows\":[{\"body\":\"a\",\"_seq\":\"#a\"}]}");
     run_as("gus", U, "UPDATE app.nokey SET body = 'b' WHERE n = 1");
-    expect(&c, CHANGE("k") "\"update\",\"rows\":[{\"body\":\"b\",\"_seq\":\"#a\"}],\"old_values\":[{\"body\":\"a\",\"_seq\":\"#b\",\"_prev_seq\":\"#b\"}]}");
+    expect(&c, CHANGE("k") "\"update\",\"rows\":[{\"body\":\"b\",\"_seq\":\"#a\"}],\"old_values\":["
+                           "{\"body\":\"a\",\"_seq\":\"#b\",\"_prev_seq\":\"#b\"}]}");
     run_as("gus", U, "DELETE FROM app.nokey WHERE n = 1");
-    expect(&c, CHANGE("k") "\"delete\",\"old_values\":[{\"body\":\"b\",\"_seq\":\"#a\",\"_prev_seq\":\"#b\"}]}");
+    expect(&c, CHANGE("k") "\"delete\",\"old_values\":[{\"body\":\"b\",\"_seq\":\"#a\",\"_prev_"
+                           "seq\":\"#b\"}]}");
     conn_close(&c);
 }
 
@@ -113,17 +134,21 @@ static void batches_and_last_rows(void **state) {
     conn_open(&c, "hal", U);
     subscribe(&c, "b", "SELECT id FROM app.t WHERE n = 1", true, -1, -1, 2);
     expect_with(&c, "subscription_ack");
-    expect(&c, BATCH("b") "{\"id\":\"1\",\"_seq\":\"#a\"},{\"id\":\"2\",\"_seq\":\"#b\"}]," LOADING("#b") "}");
+    expect(&c, BATCH("b") "{\"id\":\"1\",\"_seq\":\"#a\"},{\"id\":\"2\",\"_seq\":\"#b\"}]," LOADING(
+                   "#b") "}");
     expect(&c, BATCH("b") "{\"id\":\"3\",\"_seq\":\"#a\"},{\"id\":\"5\",\"_seq\":\"#b\"}],"
-                          "\"batch_control\":{\"batch_num\":1,\"has_more\":false,\"status\":\"ready\",\"last_seq_id\":#c}}");
+                          "\"batch_control\":{\"batch_num\":1,\"has_more\":false,\"status\":"
+                          "\"ready\",\"last_seq_id\":#c}}");
     subscribe(&c, "l", "SELECT id FROM app.t WHERE n = 1", true, -1, 2, -1);
     expect_with(&c, "subscription_ack");
-    expect(&c, BATCH("l") "{\"id\":\"3\",\"_seq\":\"#a\"},{\"id\":\"5\",\"_seq\":\"#b\"}]," READY("#c") "}");
+    expect(&c, BATCH("l") "{\"id\":\"3\",\"_seq\":\"#a\"},{\"id\":\"5\",\"_seq\":\"#b\"}]," READY(
+                   "#c") "}");
     subscribe(&c, "l", "SELECT id FROM app.t", true, -1, 0, -1);
     expect_with(&c, "subscription_ack");
     expect(&c, BATCH("l") "]," READY("#a") "}");
     subscribe(&c, "l", "SELECT id FROM app.t", true, -1, 3, 2);
-    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"l\",\"code\":\"UNSUPPORTED\",\"message\":\"last_rows (3) must not be greater than batch_size (2)\"}");
+    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"l\",\"code\":\"UNSUPPORTED\",\"message\":"
+               "\"last_rows (3) must not be greater than batch_size (2)\"}");
     conn_close(&c);
 }
 
@@ -162,18 +187,30 @@ static void resume(void **state) {
     conn_open(&c, "ida", U);
     subscribe(&c, "r", "SELECT * FROM app.t WHERE n = 1", true, from, -1, -1);
     expect(&c, ACK("r", LOADING("#a") "," SCHEMA_STAR "}"));
-    expect(&c, BATCH("r") "{\"id\":\"1\",\"body\":\"A\",\"n\":1,\"_seq\":\"#a\",\"_deleted\":false},"
-                          "{\"id\":\"5\",\"body\":\"e\",\"n\":1,\"_seq\":\"#b\",\"_deleted\":false}]," READY("#b") "}");
-    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"id\":\"2\",\"_seq\":\"#a\",\"_deleted\":true}]}");
-    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"id\":\"3\",\"body\":\"c\",\"n\":1,\"_seq\":\"#a\",\"_deleted\":true}]}");
+    expect(&c,
+        BATCH(
+            "r") "{\"id\":\"1\",\"body\":\"A\",\"n\":1,\"_seq\":\"#a\",\"_deleted\":false},"
+                 "{\"id\":\"5\",\"body\":\"e\",\"n\":1,\"_seq\":\"#b\",\"_deleted\":false}]," READY(
+                     "#b") "}");
+    expect(&c,
+        CHANGE(
+            "r") "\"delete\",\"old_values\":[{\"id\":\"2\",\"_seq\":\"#a\",\"_deleted\":true}]}");
+    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"id\":\"3\",\"body\":\"c\",\"n\":1,\"_"
+                           "seq\":\"#a\",\"_deleted\":true}]}");
     /* 4 was used again outside the filter; 6 comes after that and cannot be told from it */
-    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"id\":\"4\",\"_seq\":\"#a\",\"_deleted\":true}]}");
-    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"id\":\"6\",\"_seq\":\"#a\",\"_deleted\":true}]}");
+    expect(&c,
+        CHANGE(
+            "r") "\"delete\",\"old_values\":[{\"id\":\"4\",\"_seq\":\"#a\",\"_deleted\":true}]}");
+    expect(&c,
+        CHANGE(
+            "r") "\"delete\",\"old_values\":[{\"id\":\"6\",\"_seq\":\"#a\",\"_deleted\":true}]}");
     expect_nothing(&c);
     /* from the future: another history */
     subscribe(&c, "r", "SELECT id FROM app.t WHERE id = 1", true, INT64_MAX / 2, -1, -1);
-    expect(&c, ACK("r", LOADING("null") ",\"schema\":[{\"name\":\"id\",\"data_type\":\"BigInt\",\"index\":0,\"flags\":[\"pk\",\"nn\",\"uq\"]},"
-                                        "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1,\"flags\":[\"nn\"]}],\"resync\":true}"));
+    expect(&c, ACK("r", LOADING("null") ",\"schema\":[{\"name\":\"id\",\"data_type\":\"BigInt\","
+                                        "\"index\":0,\"flags\":[\"pk\",\"nn\",\"uq\"]},"
+                                        "{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1,"
+                                        "\"flags\":[\"nn\"]}],\"resync\":true}"));
     expect(&c, BATCH("r") "{\"id\":\"1\",\"_seq\":\"#a\"}]," READY("#b") "}");
     conn_close(&c);
 }
@@ -192,13 +229,16 @@ static void resume_without_key(void **state) {
     subscribe(&c, "r", "SELECT * FROM app.nokey", true, from, -1, -1);
     expect_with(&c, "subscription_ack");
     expect(&c, BATCH("r") "]," READY("#a") "}");
-    expect(&c, CHANGE("r") "\"update\",\"rows\":[{\"body\":\"A\",\"n\":1,\"_seq\":\"#a\"}],\"old_values\":[{\"_seq\":\"#b\",\"_prev_seq\":\"#b\"}]}");
-    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"body\":\"b\",\"n\":2,\"_seq\":\"#a\",\"_deleted\":true,\"_prev_seq\":\"#b\"}]}");
+    expect(&c, CHANGE("r") "\"update\",\"rows\":[{\"body\":\"A\",\"n\":1,\"_seq\":\"#a\"}],\"old_"
+                           "values\":[{\"_seq\":\"#b\",\"_prev_seq\":\"#b\"}]}");
+    expect(&c, CHANGE("r") "\"delete\",\"old_values\":[{\"body\":\"b\",\"n\":2,\"_seq\":\"#a\",\"_"
+                           "deleted\":true,\"_prev_seq\":\"#b\"}]}");
     run_as("jan", U, "UPDATE app.nokey SET body = 'AA' WHERE n = 1");
     run_as("jan", U, "UPDATE app.nokey SET body = 'AAA' WHERE n = 1");
     subscribe(&c, "r", "SELECT * FROM app.nokey", true, from, -1, -1);
     expect_with(&c, "\"resync\":true}");
-    expect(&c, BATCH("r") "{\"body\":\"AAA\",\"n\":1,\"_seq\":\"#a\",\"_deleted\":false}]," READY("#b") "}");
+    expect(&c, BATCH("r") "{\"body\":\"AAA\",\"n\":1,\"_seq\":\"#a\",\"_deleted\":false}]," READY(
+                   "#b") "}");
     conn_close(&c);
 }
 
@@ -207,7 +247,8 @@ static void errors(void **state) {
     struct conn c;
     conn_open(&c, "kim", U);
     subscribe(&c, " ", "SELECT * FROM app.t", true, -1, -1, -1);
-    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"invalid_subscription\",\"code\":\"INVALID_SUBSCRIPTION_ID\",\"message\":\"Subscription id must not be blank\"}");
+    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"invalid_subscription\",\"code\":"
+               "\"INVALID_SUBSCRIPTION_ID\",\"message\":\"Subscription id must not be blank\"}");
     subscribe(&c, "e", "SELECT * FROM app.nosuch", true, -1, -1, -1);
     expect_with(&c, "\"code\":\"NOT_FOUND\"");
     subscribe(&c, "e", "SELECT FROM WHERE", true, -1, -1, -1);
@@ -284,22 +325,28 @@ static void ends(void **state) {
     expect_with(&c, "subscription_ack");
     expect_with(&c, "subscription_ack");
     run_as("max", U, "INSERT INTO app.gone VALUES (1, 'a', 2, 4)");
-    expect(&c, CHANGE("star") "\"insert\",\"rows\":[{\"id\":\"1\",\"body\":\"a\",\"x\":2,\"extra\":4,\"_seq\":\"#a\",\"_deleted\":false}]}");
+    expect(&c, CHANGE("star") "\"insert\",\"rows\":[{\"id\":\"1\",\"body\":\"a\",\"x\":2,\"extra\":"
+                              "4,\"_seq\":\"#a\",\"_deleted\":false}]}");
     run("ALTER TABLE app.gone DROP COLUMN x");
     for (int i = 0, got = 0; i < 2; i++) {
         struct kl_frame *f = take(&c, 5000);
         assert_non_null(f);
-        got += strstr(kl_frame_json(f).ptr, "SCHEMA_CHANGED") != NULL ? 1 : strstr(kl_frame_json(f).ptr, "subscription_ack") != NULL ? 10 : 100;
+        got += strstr(kl_frame_json(f).ptr, "SCHEMA_CHANGED") != NULL     ? 1
+               : strstr(kl_frame_json(f).ptr, "subscription_ack") != NULL ? 10
+                                                                          : 100;
         kl_frame_unref(f);
         assert_true(i == 0 || got == 11);
     }
     run("DROP TABLE app.gone");
-    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"star\",\"code\":\"NOT_FOUND\",\"message\":\"Table app.gone was dropped\"}");
+    expect(&c, "{\"type\":\"error\",\"subscription_id\":\"star\",\"code\":\"NOT_FOUND\","
+               "\"message\":\"Table app.gone was dropped\"}");
     subscribe(&c, "victim", "SELECT * FROM app.t WHERE n = 4", true, -1, -1, -1);
     expect_with(&c, "\"ready\"");
     usleep(20000);
     char id[100];
-    snprintf(id, sizeof(id), "%s", run("SELECT live_id, namespace_id, table_name, user_id, query, status, changes FROM system.live WHERE user_id = 'max'"));
+    snprintf(id, sizeof(id), "%s",
+        run("SELECT live_id, namespace_id, table_name, user_id, query, status, changes FROM "
+            "system.live WHERE user_id = 'max'"));
     assert_non_null(strstr(id, "-victim|app|t|max|SELECT * FROM app.t WHERE n = 4|active|0\n"));
     *strchr(id, '|') = '\0';
     snprintf(sql, sizeof(sql), "KILL LIVE QUERY '%s'", id);
@@ -329,18 +376,23 @@ static void shared_and_stream(void **state) {
     expect_with(&a, "\"ready\"");
     expect_with(&b, "\"ready\"");
     run("INSERT INTO app.pub VALUES (4,'a'),(5,'b'),(6,'c')");
-    expect(&a, CHANGE("x") "\"insert\",\"rows\":[{\"id\":\"5\",\"body\":\"b\",\"_seq\":\"#a\",\"_deleted\":false}]}");
-    expect(&b, CHANGE("x") "\"insert\",\"rows\":[{\"id\":\"6\",\"body\":\"c\",\"_seq\":\"#a\",\"_deleted\":false}]}");
+    expect(&a, CHANGE("x") "\"insert\",\"rows\":[{\"id\":\"5\",\"body\":\"b\",\"_seq\":\"#a\",\"_"
+                           "deleted\":false}]}");
+    expect(&b, CHANGE("x") "\"insert\",\"rows\":[{\"id\":\"6\",\"body\":\"c\",\"_seq\":\"#a\",\"_"
+                           "deleted\":false}]}");
     expect_nothing(&a);
     expect_nothing(&b);
     subscribe(&a, "s", "SELECT * FROM app.s", true, -1, -1, -1);
     expect_with(&a, "\"ready\"");
     run_as("ned", U, "INSERT INTO app.s VALUES (1,'typing')");
     run_as("oda", U, "INSERT INTO app.s VALUES (2,'typing')");
-    expect(&a, CHANGE("s") "\"insert\",\"rows\":[{\"id\":\"1\",\"body\":\"typing\",\"_seq\":\"#a\",\"_deleted\":false}]}");
+    expect(&a, CHANGE("s") "\"insert\",\"rows\":[{\"id\":\"1\",\"body\":\"typing\",\"_seq\":\"#a\","
+                           "\"_deleted\":false}]}");
     subscribe(&a, "s", "SELECT * FROM app.s", true, 1, -1, -1);
     expect_with(&a, "\"resync\":true");
-    expect(&a, BATCH("s") "{\"id\":\"1\",\"body\":\"typing\",\"_seq\":\"#a\",\"_deleted\":false}]," READY("#b") "}");
+    expect(&a,
+        BATCH("s") "{\"id\":\"1\",\"body\":\"typing\",\"_seq\":\"#a\",\"_deleted\":false}]," READY(
+            "#b") "}");
     expect_nothing(&a);
     conn_close(&a);
     conn_close(&b);
@@ -409,10 +461,20 @@ static void overrun(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(snapshot_and_changes), cmocka_unit_test(without_snapshot), cmocka_unit_test(filter_and_projection),
-        cmocka_unit_test(without_key), cmocka_unit_test(batches_and_last_rows), cmocka_unit_test(resume), cmocka_unit_test(resume_without_key),
-        cmocka_unit_test(errors), cmocka_unit_test(limits), cmocka_unit_test(ends), cmocka_unit_test(shared_and_stream),
-        cmocka_unit_test(filter_that_fails), cmocka_unit_test(gzip), cmocka_unit_test(overrun),
+        cmocka_unit_test(snapshot_and_changes),
+        cmocka_unit_test(without_snapshot),
+        cmocka_unit_test(filter_and_projection),
+        cmocka_unit_test(without_key),
+        cmocka_unit_test(batches_and_last_rows),
+        cmocka_unit_test(resume),
+        cmocka_unit_test(resume_without_key),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(shared_and_stream),
+        cmocka_unit_test(filter_that_fails),
+        cmocka_unit_test(gzip),
+        cmocka_unit_test(overrun),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,8 @@
-/* Random statements under random subscriptions: at every quiet point each client's copy equals a fresh SELECT.
+/* Random statements under random subscriptions: at every quiet point each client's copy equals a
+ * fresh SELECT.
  *
- * Clients come, go, resume from their last _seq, read slowly (their output is bounded to less than a few messages, so they keep falling into
+ * Clients come, go, resume from their last _seq, read slowly (their output is bounded to less than
+ * a few messages, so they keep falling into
  * catch-up), while other threads write. The copy is kept as a client would: from messages alone. */
 #include "live_test.h"
 
@@ -16,7 +18,9 @@ static uint64_t next_random(void) {
     rng ^= rng << 17;
     return rng;
 }
-static uint32_t below(uint32_t n) { return (uint32_t)((next_random() >> 16) % n); }
+static uint32_t below(uint32_t n) {
+    return (uint32_t)((next_random() >> 16) % n);
+}
 
 /* ---- what is subscribed to ---- */
 
@@ -26,8 +30,17 @@ static const struct {
     bool key; /* the primary key is in the rows, where there is one */
 } projections[] = {{"*", true}, {"id, a, b", true}, {"b, id", true}, {"b", false}, {"a, b", false}};
 static const char *const filters[] = {
-    "", " WHERE a = 2", " WHERE a > 1", " WHERE b = 'x'", " WHERE a = 1 AND b = 'y'", " WHERE a IS NULL OR b LIKE 'x%'", " WHERE id % 2 = 0",
-    " WHERE id = 3", " WHERE a IN (0, 3) AND id > 4", " WHERE 2 = a", " WHERE NOT (b = 'x')",
+    "",
+    " WHERE a = 2",
+    " WHERE a > 1",
+    " WHERE b = 'x'",
+    " WHERE a = 1 AND b = 'y'",
+    " WHERE a IS NULL OR b LIKE 'x%'",
+    " WHERE id % 2 = 0",
+    " WHERE id = 3",
+    " WHERE a IN (0, 3) AND id > 4",
+    " WHERE 2 = a",
+    " WHERE NOT (b = 'x')",
 };
 static const char *const users[] = {"amy", "ben", "cid"};
 
@@ -76,7 +89,8 @@ static void copy_remove(struct sub *s, const char *key) {
     }
 }
 
-/* ---- reading messages (our own output: flat objects of numbers, null, true, false and strings without escapes) ---- */
+/* ---- reading messages (our own output: flat objects of numbers, null, true, false and strings
+ * without escapes) ---- */
 
 struct cells {
     struct kl_slice name[8], value[8];
@@ -116,7 +130,8 @@ static struct kl_slice must(const struct cells *c, const char *name) {
 }
 
 static void to_row(const struct sub *s, const struct cells *c, struct row *r) {
-    static const char *const names[][4] = {{"id", "a", "b"}, {"id", "a", "b"}, {"b", "id"}, {"b"}, {"a", "b"}};
+    static const char *const names[][4] = {
+        {"id", "a", "b"}, {"id", "a", "b"}, {"b", "id"}, {"b"}, {"a", "b"}};
     size_t n = 0;
     r->text[0] = '\0';
     for (size_t i = 0; i < 4 && names[s->projection][i] != NULL; i++) {
@@ -129,7 +144,9 @@ static void to_row(const struct sub *s, const struct cells *c, struct row *r) {
     snprintf(r->key, sizeof(r->key), "%.*s", KL_FMT(s->keyed ? must(c, "id") : seq));
 }
 
-static void advance(struct sub *s, int64_t seq) { s->cursor = KL_MAX(s->cursor, seq); }
+static void advance(struct sub *s, int64_t seq) {
+    s->cursor = KL_MAX(s->cursor, seq);
+}
 
 static void on_rows(struct sub *s, const char *at, bool insert, struct row *ret) {
     struct cells c;
@@ -220,14 +237,17 @@ static bool drain(struct peer *p, unsigned most) {
 
 /* ---- comparing ---- */
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static bool equal_to_select(struct peer *p, struct sub *s, char *why, size_t cap) {
     static const char *const cols[] = {"id, a, b", "id, a, b", "b, id", "b", "a, b"};
     char sql[300];
     const char *lines[2000], *mine[2000];
     size_t n = 0;
-    snprintf(sql, sizeof(sql), "SELECT %s, _seq FROM app.%s%s", cols[s->projection], tables[s->table], filters[s->filter]);
+    snprintf(sql, sizeof(sql), "SELECT %s, _seq FROM app.%s%s", cols[s->projection],
+        tables[s->table], filters[s->filter]);
     run_as(p->c.user, KL_ROLE_DBA, sql);
     for (char *at = W.answer.text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
         *end = '\0';
@@ -244,7 +264,8 @@ static bool equal_to_select(struct peer *p, struct sub *s, char *why, size_t cap
     snprintf(why, cap, "%s: %zu rows, the client has %zu", sql, n, s->n);
     for (size_t i = 0; i < n && i < s->n; i++) {
         if (strcmp(lines[i], mine[i]) != 0) {
-            snprintf(why, cap, "%s: row %s, the client has %s (%zu and %zu rows)", sql, lines[i], mine[i], n, s->n);
+            snprintf(why, cap, "%s: row %s, the client has %s (%zu and %zu rows)", sql, lines[i],
+                mine[i], n, s->n);
             return false;
         }
     }
@@ -292,8 +313,10 @@ static void values(char *out, size_t cap, uint32_t id) {
 }
 
 static void write_something(void) {
-    static const char *const conditions[] = {"id = %u", "id < %u", "a = 1 AND id > %u", "b = 'x' AND id <> %u"};
-    static const char *const sets[] = {"a = 2", "a = NULL", "b = 'x'", "a = 1, b = 'y'", "b = NULL"};
+    static const char *const conditions[] = {
+        "id = %u", "id < %u", "a = 1 AND id > %u", "b = 'x' AND id <> %u"};
+    static const char *const sets[] = {
+        "a = 2", "a = NULL", "b = 'x'", "a = 1, b = 'y'", "b = NULL"};
     char sql[800], v[60], cond[60];
     unsigned t = below(KL_LEN(tables));
     const char *table = tables[t];
@@ -312,20 +335,23 @@ static void write_something(void) {
         snprintf(sql, sizeof(sql), "DELETE FROM app.%s WHERE %s", table, cond);
     }
     h_exec(&W.h, users[below(KL_LEN(users))], KL_ROLE_DBA, sql, &W.answer);
-    if (W.answer.rc != KL_OK && W.answer.rc != KL_E_CONSTRAINT && strstr(W.answer.err, "duplicate") == NULL && strstr(W.answer.err, "exists") == NULL) {
+    if (W.answer.rc != KL_OK && W.answer.rc != KL_E_CONSTRAINT &&
+        strstr(W.answer.err, "duplicate") == NULL && strstr(W.answer.err, "exists") == NULL) {
         fail_msg("%s: %s", sql, W.answer.err);
     }
 }
 
 static void send_subscribe(struct peer *p, unsigned k, int64_t from) {
     if (getenv("KL_TEST_TRACE") != NULL) {
-        fprintf(stderr, "%u subscribes s%u from %lld: %s %s %s\n", (unsigned)(p - peers), k, (long long)from, projections[p->subs[k].projection].cols,
-            tables[p->subs[k].table], filters[p->subs[k].filter]);
+        fprintf(stderr, "%u subscribes s%u from %lld: %s %s %s\n", (unsigned)(p - peers), k,
+            (long long)from, projections[p->subs[k].projection].cols, tables[p->subs[k].table],
+            filters[p->subs[k].filter]);
     }
     struct sub *s = &p->subs[k];
     char id[8], sql[300];
     snprintf(id, sizeof(id), "s%u", k);
-    snprintf(sql, sizeof(sql), "SELECT %s FROM app.%s%s", projections[s->projection].cols, tables[s->table], filters[s->filter]);
+    snprintf(sql, sizeof(sql), "SELECT %s FROM app.%s%s", projections[s->projection].cols,
+        tables[s->table], filters[s->filter]);
     s->on = true;
     s->acked = s->ready = s->settled = false;
     subscribe(&p->c, id, sql, true, from, -1, below(2) ? 3 : -1);
@@ -371,6 +397,17 @@ static void reconnect(struct peer *p) {
     }
 }
 
+/* A column that comes and goes: every subscription is bound again and goes on. */
+static bool has_extra[3];
+static void alter_something(void) {
+    char sql[100];
+    unsigned t = below(KL_LEN(has_extra));
+    snprintf(sql, sizeof(sql), "ALTER TABLE app.%s %s COLUMN extra%s", tables[t],
+        has_extra[t] ? "DROP" : "ADD", has_extra[t] ? "" : " INT");
+    run(sql);
+    has_extra[t] = !has_extra[t];
+}
+
 static void play(uint64_t seed, unsigned steps) {
     rng = seed | 1;
     for (unsigned step = 0; step < steps; step++) {
@@ -382,6 +419,8 @@ static void play(uint64_t seed, unsigned steps) {
             subscribe_something(p);
         } else if (what < 80) {
             reconnect(p);
+        } else if (what < 81) {
+            alter_something();
         } else if (what < 98) {
             drain(p, p->slow ? 1 + below(3) : 1000);
         } else {
@@ -393,10 +432,12 @@ static void play(uint64_t seed, unsigned steps) {
 
 static void open_world(const struct kl_live_options *o) {
     world_open("live-random", 2, o);
+    memset(has_extra, 0, sizeof(has_extra));
     run("CREATE NAMESPACE app");
     run("CREATE USER TABLE app.k (id BIGINT PRIMARY KEY, a INT, b TEXT)");
     run("CREATE USER TABLE app.n (id BIGINT, a INT, b TEXT)");
-    run("CREATE SHARED TABLE app.sh (id BIGINT PRIMARY KEY, a INT, b TEXT) WITH (ACCESS_LEVEL = 'public')");
+    run("CREATE SHARED TABLE app.sh (id BIGINT PRIMARY KEY, a INT, b TEXT) WITH (ACCESS_LEVEL = "
+        "'public')");
     run("CREATE STREAM TABLE app.st (id BIGINT, a INT, b TEXT) WITH (TTL_SECONDS = 3600)");
     peers = kl_xcalloc(N_CONNS, sizeof(*peers));
     for (unsigned i = 0; i < N_CONNS; i++) {
@@ -415,7 +456,8 @@ static void close_world(void) {
 
 static uint64_t pick_seed(void) {
     const char *given = getenv("KL_TEST_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 10)
+                                  : (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
     print_message("seed %llu (KL_TEST_SEED)\n", (unsigned long long)seed);
     return seed;
 }
@@ -427,8 +469,10 @@ static void run_world(size_t output, size_t kept, unsigned steps) {
     open_world(&o);
     play(pick_seed(), steps);
     kl_live_stats(W.live, &st);
-    print_message("%llu messages, %llu rows, %llu resumes, %llu resyncs, %llu times to catch-up\n", (unsigned long long)n_messages,
-        (unsigned long long)n_in_batches, (unsigned long long)n_resumes, (unsigned long long)n_resyncs, (unsigned long long)st.dropped_to_catch_up);
+    print_message("%llu messages, %llu rows, %llu resumes, %llu resyncs, %llu times to catch-up\n",
+        (unsigned long long)n_messages, (unsigned long long)n_in_batches,
+        (unsigned long long)n_resumes, (unsigned long long)n_resyncs,
+        (unsigned long long)st.dropped_to_catch_up);
     if (output > 0) {
         assert_true(st.dropped_to_catch_up > 0);
     }
@@ -462,9 +506,11 @@ static void *hammer(void *arg) {
         if (i % 3 == 0) {
             snprintf(sql, sizeof(sql), "DELETE FROM app.%s WHERE id = %u", table, id);
         } else if (i % 3 == 1) {
-            snprintf(sql, sizeof(sql), "INSERT INTO app.%s (id, a, b) VALUES (%u, %u, 'x')", table, id, (n >> 20) % 4);
+            snprintf(sql, sizeof(sql), "INSERT INTO app.%s (id, a, b) VALUES (%u, %u, 'x')", table,
+                id, (n >> 20) % 4);
         } else {
-            snprintf(sql, sizeof(sql), "UPDATE app.%s SET a = %u WHERE id = %u", table, (n >> 20) % 4, id);
+            snprintf(sql, sizeof(sql), "UPDATE app.%s SET a = %u WHERE id = %u", table,
+                (n >> 20) % 4, id);
         }
         h_exec(&W.h, users[n % KL_LEN(users)], KL_ROLE_DBA, sql, a);
         if (i % 64 == 0) {
@@ -506,9 +552,27 @@ static void concurrent(void **state) {
     close_world();
 }
 
+/* A server that stops does not wait for its clients: connections left open, one of them with a
+ * load that waits for room. */
+static void left_open(void **state) {
+    (void)state;
+    struct kl_live_options o = {.max_output_bytes = 1};
+    open_world(&o);
+    run_as("amy", KL_ROLE_DBA, "INSERT INTO app.k (id, a) VALUES (1, 1), (2, 1), (3, 1), (4, 1)");
+    subscribe(&peers[0].c, "s0", "SELECT * FROM app.k", true, -1, -1, 1);
+    subscribe(&peers[1].c, "s0", "SELECT * FROM app.k WHERE a = 1", false, -1, -1, -1);
+    usleep(20000);
+    world_close();
+    free(peers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(roomy), cmocka_unit_test(tight), cmocka_unit_test(very_tight), cmocka_unit_test(concurrent),
+        cmocka_unit_test(roomy),
+        cmocka_unit_test(tight),
+        cmocka_unit_test(very_tight),
+        cmocka_unit_test(concurrent),
+        cmocka_unit_test(left_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
