@@ -141,7 +141,7 @@ void kl_net__respond_error(
     struct kl_net__request *r, int status, const char *code, const char *message);
 /* The error of a SQL request (or of an authentication endpoint, when r->auth_envelope). */
 void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const struct kl_err *err);
-double kl_net__took_ms(const struct kl_net__request *r);
+void kl_net__put_took(struct kl_net__request *r); /* time since it arrived, as a JSON number */
 /* False when the server is stopping; then it has answered: what comes now must not reach the
  * engine. */
 bool kl_net__serving(struct kl_net__request *r);

@@ -88,7 +88,12 @@ static void choose_id(struct kl_net__request *r) {
         memcpy(r->id, given.ptr, given.len);
         r->id[given.len] = '\0';
     } else {
-        snprintf(r->id, sizeof r->id, "%016llx", (unsigned long long)kl_random_u64());
+        static const char hex[] = "0123456789abcdef";
+        uint64_t v = kl_random_u64();
+        for (int i = 0; i < 16; i++, v >>= 4) {
+            r->id[i] = hex[v & 15];
+        }
+        r->id[16] = '\0';
     }
 }
 
@@ -216,8 +221,13 @@ bool kl_net__request_release(struct kl_net__request *r) {
     return true;
 }
 
-double kl_net__took_ms(const struct kl_net__request *r) {
-    return (double)((kl_clock_mono_ns() - r->start_ns) / 1000) / 1000.0;
+/* Milliseconds with three decimals. */
+void kl_net__put_took(struct kl_net__request *r) {
+    uint64_t us = (uint64_t)(kl_clock_mono_ns() - r->start_ns) / 1000;
+    char fraction[4] = {
+        '.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10)};
+    kl_buf_u64(&r->out, us / 1000);
+    kl_buf_append(&r->out, fraction, 4);
 }
 
 /* ---- answering ---- */

@@ -68,8 +68,9 @@ void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const str
         return;
     }
     kl_buf_clear(&r->out);
-    kl_buf_printf(
-        &r->out, "{\"status\":\"error\",\"results\":[],\"took\":%.3f,", kl_net__took_ms(r));
+    kl_buf_puts(&r->out, "{\"status\":\"error\",\"results\":[],\"took\":");
+    kl_net__put_took(r);
+    kl_buf_putc(&r->out, ',');
     put_error(r, rc, &err);
     kl_buf_putc(&r->out, '}');
     kl_net__respond_json(r, status);
@@ -95,7 +96,9 @@ static void on_done(struct kl_exec *x) {
         kl_net__respond_failure(r, x->rc, &x->err);
         return;
     }
-    kl_buf_printf(&r->out, "],\"took\":%.3f}", kl_net__took_ms(r));
+    kl_buf_puts(&r->out, "],\"took\":");
+    kl_net__put_took(r);
+    kl_buf_putc(&r->out, '}');
     if (r->out.failed) {
         struct kl_err err = {0};
         kl_fail(&err, KL_E_TOO_LARGE,
