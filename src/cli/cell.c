@@ -1,5 +1,6 @@
-/* Cells of a result as text for people, and JSON values written back. The schema says what a number means: the same
- * 1760000000000000 is a BIGINT or a point in time. A cell that does not fit its type is shown as it came. Pure. */
+/* Cells of a result as text for people, and JSON values written back. The schema says what a
+ * number means: the same 1760000000000000 is a BIGINT or a point in time. A cell that does not fit
+ * its type is shown as it came. Pure. */
 #include "cli/internal.h"
 
 #include <stdlib.h>

@@ -86,7 +86,7 @@ int kl_cli_main(int argc, char **argv) {
     }
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     cli.color = isatty(STDOUT_FILENO) && !cli.o.no_color && !(no_color && no_color[0]) &&
-        !(term && strcmp(term, "dumb") == 0);
+                !(term && strcmp(term, "dumb") == 0);
     cli.format = cli.o.format;
     int code = run(&cli);
     kl_client_free(cli.client);

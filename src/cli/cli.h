@@ -1,4 +1,5 @@
-/* The kalam program: statements from the command line, a file, standard input or a prompt, and their results. */
+/* The kalam program: statements from the command line, a file, standard input or a prompt, and
+ * their results. */
 #ifndef KL_CLI_H
 #define KL_CLI_H
 

@@ -4,9 +4,10 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-const char *const kl_cli__command_names[] = {"\\?", "\\as", "\\d", "\\dn", "\\dt", "\\du", "\\flush", "\\format", "\\help",
-    "\\i", "\\info", "\\jobs", "\\live", "\\q", "\\quit", "\\sessions", "\\stats", "\\storages", "\\subscribe", "\\timing",
-    "\\use", "\\watch", "\\x", NULL};
+const char *const kl_cli__command_names[] = {"\\?", "\\as", "\\d", "\\dn", "\\dt", "\\du",
+    "\\flush", "\\format", "\\help", "\\i", "\\info", "\\jobs", "\\live", "\\q", "\\quit",
+    "\\sessions", "\\stats", "\\storages", "\\subscribe", "\\timing", "\\use", "\\watch", "\\x",
+    NULL};
 
 static const char help_text[] =
     "Statements end with ; and may take several lines. A transaction from BEGIN to\n"
@@ -96,8 +97,9 @@ static struct kl_slice take_name(struct kl_slice *rest, char *space, size_t size
 
 static bool describe(struct kl_cli *cli, struct kl_slice name) {
     if (name.len == 0) {
-        return run_fixed(cli, "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
-                              "ORDER BY namespace_id, table_name");
+        return run_fixed(cli,
+            "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
+            "ORDER BY namespace_id, table_name");
     }
     char first[256], second[256];
     struct kl_slice space = KL_SLICE_NONE, table = take_name(&name, first, sizeof(first));
@@ -109,8 +111,9 @@ static bool describe(struct kl_cli *cli, struct kl_slice name) {
         space = kl_slice_str(cli->namespace_id);
     }
     struct kl_buf sql = {0};
-    kl_buf_puts(&sql, "SELECT table_schema AS namespace, column_name, data_type, is_nullable, column_default "
-                      "FROM information_schema.columns WHERE table_name = ");
+    kl_buf_puts(&sql,
+        "SELECT table_schema AS namespace, column_name, data_type, is_nullable, column_default "
+        "FROM information_schema.columns WHERE table_name = ");
     put_literal(&sql, table);
     if (space.ptr != NULL) {
         kl_buf_puts(&sql, " AND table_schema = ");
@@ -129,7 +132,8 @@ static bool subscribe(struct kl_cli *cli, struct kl_slice rest) {
         return kl_cli__run_sql(cli, rest, &source, 0);
     }
     if (rest.len < 6 || !kl_slice_ieq_str(kl_slice(rest.ptr, 6), "select")) {
-        return refuse(cli, "\\subscribe wants a SELECT", "\\subscribe SELECT * FROM chat.messages OPTIONS (last_rows = 20)");
+        return refuse(cli, "\\subscribe wants a SELECT",
+            "\\subscribe SELECT * FROM chat.messages OPTIONS (last_rows = 20)");
     }
     if (kl_cli__split_options(rest, &sql, &options, &err) != KL_OK) {
         kl_cli__complain(cli, &err);
@@ -146,7 +150,8 @@ static bool subscribe(struct kl_cli *cli, struct kl_slice rest) {
 static struct kl_slice take_word(struct kl_slice *rest) {
     char quote = rest->len > 0 && (rest->ptr[0] == '\'' || rest->ptr[0] == '"') ? rest->ptr[0] : 0;
     size_t i = quote != 0, start = i;
-    while (i < rest->len && (quote ? rest->ptr[i] != quote : !isspace((unsigned char)rest->ptr[i]))) {
+    while (
+        i < rest->len && (quote ? rest->ptr[i] != quote : !isspace((unsigned char)rest->ptr[i]))) {
         i++;
     }
     struct kl_slice word = kl_slice(rest->ptr + start, i - start);
@@ -160,7 +165,8 @@ static bool run_as(struct kl_cli *cli, struct kl_slice rest) {
         rest = kl_slice_trim(kl_slice(rest.ptr, rest.len - 1));
     }
     if (user.len == 0 || rest.len == 0) {
-        return refuse(cli, "\\as wants a user and a statement", "\\as alice SELECT * FROM chat.messages");
+        return refuse(
+            cli, "\\as wants a user and a statement", "\\as alice SELECT * FROM chat.messages");
     }
     struct kl_buf sql = {0};
     kl_buf_puts(&sql, "EXECUTE AS USER ");
@@ -230,12 +236,15 @@ static bool info(struct kl_cli *cli, struct kl_slice rest) {
     kl_cli__describe(cli);
     struct kl_buf out = {0};
     kl_buf_printf(&out, "Server     %s://%s", cli->url.tls ? "https" : "http", cli->url.authority);
-    kl_buf_printf(&out, "%s%s\n", cli->version ? ", version " : "", cli->version ? cli->version : "");
+    kl_buf_printf(
+        &out, "%s%s\n", cli->version ? ", version " : "", cli->version ? cli->version : "");
     kl_buf_printf(&out, "Client     kalam %s\n", KL_VERSION);
-    kl_buf_printf(&out, "User       %s%s%s\n", cli->user ? cli->user : "unknown", cli->role ? ", role " : "",
-        cli->role ? cli->role : "");
+    kl_buf_printf(&out, "User       %s%s%s\n", cli->user ? cli->user : "unknown",
+        cli->role ? ", role " : "", cli->role ? cli->role : "");
     kl_buf_printf(&out, "Login      %s\n",
-        cli->local_token ? "local root token" : cli->o.user ? "password" : "access token");
+        cli->local_token ? "local root token"
+        : cli->o.user    ? "password"
+                         : "access token");
     kl_buf_printf(&out, "Namespace  %s\n", cli->namespace_id ? cli->namespace_id : "default");
     kl_buf_printf(&out, "Format     %s\n", kl_cli__format_name(cli->format));
     kl_buf_printf(&out, "Timing     %s\n", cli->timing ? "on" : "off");
@@ -287,15 +296,20 @@ static const struct {
     {"x", set_expanded, NULL},
     {"timing", set_timing, NULL},
     {"format", set_format, NULL},
-    {"dt", NULL, "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
-                 "ORDER BY namespace_id, table_name"},
-    {"tables", NULL, "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
-                     "ORDER BY namespace_id, table_name"},
+    {"dt", NULL,
+        "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
+        "ORDER BY namespace_id, table_name"},
+    {"tables", NULL,
+        "SELECT namespace_id AS namespace, table_name, table_type FROM system.tables "
+        "ORDER BY namespace_id, table_name"},
     {"dn", NULL, "SELECT name, created_at FROM system.namespaces ORDER BY name"},
-    {"du", NULL, "SELECT user_id, role, email, auth_type, created_at, deleted_at FROM system.users ORDER BY user_id"},
+    {"du", NULL,
+        "SELECT user_id, role, email, auth_type, created_at, deleted_at FROM system.users ORDER BY "
+        "user_id"},
     {"storages", NULL, "SHOW STORAGES"},
-    {"jobs", NULL, "SELECT job_id, job_type, status, message, created_at, finished_at FROM system.jobs "
-                   "ORDER BY created_at DESC LIMIT 20"},
+    {"jobs", NULL,
+        "SELECT job_id, job_type, status, message, created_at, finished_at FROM system.jobs "
+        "ORDER BY created_at DESC LIMIT 20"},
     {"stats", NULL, "SELECT metric_name, metric_value FROM system.stats ORDER BY metric_name"},
     {"sessions", NULL, "SELECT * FROM system.sessions ORDER BY last_seen_at DESC, session_id"},
     {"flush", NULL, "STORAGE FLUSH ALL"},
@@ -317,7 +331,8 @@ bool kl_cli__run_command(struct kl_cli *cli, struct kl_slice line) {
         }
     }
     struct kl_buf text = {0};
-    kl_buf_printf(&text, "unknown command \\%.*s", (int)KL_MIN(name.len, 40), name.ptr ? name.ptr : "");
+    kl_buf_printf(
+        &text, "unknown command \\%.*s", (int)KL_MIN(name.len, 40), name.ptr ? name.ptr : "");
     kl_buf_putc(&text, '\0');
     bool ok = refuse(cli, text.data, "\\? lists the commands.");
     kl_buf_deinit(&text);

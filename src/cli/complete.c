@@ -1,5 +1,5 @@
-/* What Tab offers: SQL words, commands, and the names of the server, asked for at the first Tab and again after a
- * statement that may have changed them. */
+/* What Tab offers: SQL words, commands, and the names of the server, asked for at the first Tab
+ * and again after a statement that may have changed them. */
 #include "cli/internal.h"
 
 #include <ctype.h>
@@ -12,16 +12,18 @@ struct kl_words {
     size_t count, cap;
 };
 
-static const char *const keywords[] = {"ACK", "ADD", "ALL", "ALTER", "AND", "AS", "ASC", "BACKUP DATABASE", "BEGIN",
-    "BETWEEN", "BIGINT", "BOOLEAN", "BY", "BYTES", "CASE", "CAST", "COLUMN", "COMMIT", "CONSUME FROM", "COUNT", "CREATE",
-    "CURRENT_USER", "DATE", "DATETIME", "DECIMAL", "DEFAULT", "DELETE", "DESC", "DESCRIBE", "DISTINCT", "DOUBLE", "DROP",
-    "ELSE", "EMBEDDING", "END", "EXECUTE AS USER", "EXISTS", "EXPLAIN", "EXPORT", "FALSE", "FILE", "FLOAT",
-    "FLUSH_POLICY", "FROM", "GROUP", "HAVING", "IF", "IN", "INDEX", "INNER", "INSERT", "INT", "INTERVAL", "INTO", "IS",
-    "JOIN", "JSON", "KILL", "LEFT", "LIKE", "LIMIT", "NAMESPACE", "NOT", "NOW", "NULL", "OFFSET", "ON", "OPTIONS", "OR",
-    "ORDER", "PRIMARY KEY", "RENAME", "RESTORE DATABASE", "RETURNING", "ROLE", "ROLLBACK", "SELECT", "SET", "SHARED",
-    "SHOW", "SMALLINT", "SNOWFLAKE_ID", "STORAGE", "STREAM", "SUBSCRIBE TO", "TABLE", "TABLES", "TEXT", "THEN", "TIME",
-    "TIMESTAMP", "TOPIC", "TRUE", "TRUNCATE", "TYPE", "UNION", "UPDATE", "USE", "USER", "UUID", "VALUES", "VIEW", "WHEN",
-    "WHERE", "WITH"};
+static const char *const keywords[] = {"ACK", "ADD", "ALL", "ALTER", "AND", "AS", "ASC",
+    "BACKUP DATABASE", "BEGIN", "BETWEEN", "BIGINT", "BOOLEAN", "BY", "BYTES", "CASE", "CAST",
+    "COLUMN", "COMMIT", "CONSUME FROM", "COUNT", "CREATE", "CURRENT_USER", "DATE", "DATETIME",
+    "DECIMAL", "DEFAULT", "DELETE", "DESC", "DESCRIBE", "DISTINCT", "DOUBLE", "DROP", "ELSE",
+    "EMBEDDING", "END", "EXECUTE AS USER", "EXISTS", "EXPLAIN", "EXPORT", "FALSE", "FILE", "FLOAT",
+    "FLUSH_POLICY", "FROM", "GROUP", "HAVING", "IF", "IN", "INDEX", "INNER", "INSERT", "INT",
+    "INTERVAL", "INTO", "IS", "JOIN", "JSON", "KILL", "LEFT", "LIKE", "LIMIT", "NAMESPACE", "NOT",
+    "NOW", "NULL", "OFFSET", "ON", "OPTIONS", "OR", "ORDER", "PRIMARY KEY", "RENAME",
+    "RESTORE DATABASE", "RETURNING", "ROLE", "ROLLBACK", "SELECT", "SET", "SHARED", "SHOW",
+    "SMALLINT", "SNOWFLAKE_ID", "STORAGE", "STREAM", "SUBSCRIBE TO", "TABLE", "TABLES", "TEXT",
+    "THEN", "TIME", "TIMESTAMP", "TOPIC", "TRUE", "TRUNCATE", "TYPE", "UNION", "UPDATE", "USE",
+    "USER", "UUID", "VALUES", "VIEW", "WHEN", "WHERE", "WITH"};
 
 void kl_words_free(struct kl_words *words) {
     if (words != NULL) {
@@ -89,7 +91,9 @@ void kl_words__add_table(struct kl_words **words, const char *space, const char 
     kl_buf_deinit(&text);
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static bool has_prefix(const char *word, struct kl_slice prefix) {
     return strlen(word) >= prefix.len && kl_slice_ieq(kl_slice(word, prefix.len), prefix);
@@ -141,7 +145,8 @@ size_t kl_words__match(const struct kl_words *words, struct kl_slice word, char 
     return kept;
 }
 
-/* Adds the names in the first two columns; failures leave them out: completion is a help, not a promise. */
+/* Adds the names in the first two columns; failures leave them out: completion is a help, not a
+ * promise. */
 static void fetch(struct kl_cli *cli, const char *sql, bool tables) {
     struct kl_reply reply = {0};
     if (kl_cli__query(cli, kl_slice_str(sql), &reply, NULL) != KL_OK) {

@@ -1,5 +1,5 @@
-/* CSV as RFC 4180 has it: CRLF line ends, a header line, quotes only where needed. NULL is an empty field, the empty
- * text is "". Pure. */
+/* CSV as RFC 4180 has it: CRLF line ends, a header line, quotes only where needed. NULL is an
+ * empty field, the empty text is "". Pure. */
 #include "cli/internal.h"
 
 void kl_cli__csv_field(struct kl_buf *out, struct kl_slice text) {

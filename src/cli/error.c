@@ -11,7 +11,7 @@
 #define DEFAULT_WIDTH 100
 
 struct line {
-    struct kl_slice text; /* without its end */
+    struct kl_slice text;  /* without its end */
     size_t number, column; /* 1-based; byte offset of the place in it */
 };
 
@@ -35,7 +35,8 @@ static struct line find_line(struct kl_slice all, size_t place) {
 /* Cleaned text of [from, to). */
 static void clean_part(struct kl_buf *out, struct kl_slice text, size_t from, size_t to) {
     for (size_t i = from; i < to; i++) {
-        if (text.ptr[i] == '\t') { /* a tab's width is not known: one space keeps the caret in place */
+        if (text.ptr[i] ==
+            '\t') { /* a tab's width is not known: one space keeps the caret in place */
             kl_buf_putc(out, ' ');
         } else if (text.ptr[i] == '\r' && i + 1 == text.len) {
             continue;
@@ -58,7 +59,8 @@ static void put_place(const struct line *line, int width, struct kl_buf *out) {
     int room = KL_MAX((width > 0 ? width : DEFAULT_WIDTH) - 12, 20);
     size_t at = char_start(line->text, line->column), from = 0;
     if (kl_cli__width(line->text) > room) { /* two thirds of the window before the place */
-        while (from < at && kl_cli__width(kl_slice(line->text.ptr + from, at - from)) > room * 2 / 3) {
+        while (
+            from < at && kl_cli__width(kl_slice(line->text.ptr + from, at - from)) > room * 2 / 3) {
             from += kl_utf8_char(kl_slice_from(line->text, from), NULL);
         }
     }

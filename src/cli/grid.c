@@ -6,9 +6,10 @@
  *          │  1 │ hello │
  *          └────┴───────┘
  *
- * Numbers stand on the right. NULL is written as a word of its own; a text that reads NULL is put in quotes, so that the
- * two differ without colours too. When the columns are wider than the terminal, the widest give way until all fit, down to
- * MIN_COLUMN; when even that is too wide, the table is printed tall (AUTO) or as it is. Pure, but for the locale. */
+ * Numbers stand on the right. NULL is written as a word of its own; a text that reads NULL is put
+ * in quotes, so that the two differ without colours too. When the columns are wider than the
+ * terminal, the widest give way until all fit, down to MIN_COLUMN; when even that is too wide, the
+ * table is printed tall (AUTO) or as it is. Pure, but for the locale. */
 #include "cli/internal.h"
 
 #include <stdlib.h>
@@ -74,7 +75,8 @@ static void build(struct grid *g, const json_t *schema, const json_t *rows) {
         column->name_at = g->text.len;
         kl_cli__clean(&g->text, kl_slice(json_string_value(name), json_string_length(name)));
         column->name_len = g->text.len - column->name_at;
-        column->name_width = kl_cli__width(kl_slice(g->text.data + column->name_at, column->name_len));
+        column->name_width =
+            kl_cli__width(kl_slice(g->text.data + column->name_at, column->name_len));
         column->width = column->name_width;
     }
     for (size_t r = 0; r < g->rows && !g->text.failed; r++) {
@@ -127,7 +129,8 @@ static bool shrink(struct grid *g) {
     for (size_t c = 0; c < g->columns; c++) {
         left -= KL_MIN(g->column[c].width, low) + 3;
     }
-    for (size_t c = 0; c < g->columns; c++) { /* what the division left goes to the first that can use it */
+    for (size_t c = 0; c < g->columns;
+         c++) { /* what the division left goes to the first that can use it */
         if (g->column[c].width > low) {
             long more = KL_MIN(left, (long)g->column[c].width - low);
             g->column[c].width = low + (int)more;
@@ -199,7 +202,8 @@ static void tall(struct grid *g) {
     for (size_t r = 0; r < g->rows; r++) {
         size_t start = g->out->len;
         kl_buf_printf(g->out, "─[ row %zu ]", r + 1);
-        int used = kl_cli__width(kl_slice(g->out->data + start, g->out->failed ? 0 : g->out->len - start));
+        int used =
+            kl_cli__width(kl_slice(g->out->data + start, g->out->failed ? 0 : g->out->len - start));
         for (int i = used; i < names + 12; i++) {
             kl_buf_puts(g->out, "─");
         }
@@ -215,7 +219,8 @@ static void tall(struct grid *g) {
     }
 }
 
-void kl_cli__grid(const json_t *schema, const json_t *rows, const struct kl_grid_style *style, struct kl_buf *out) {
+void kl_cli__grid(const json_t *schema, const json_t *rows, const struct kl_grid_style *style,
+    struct kl_buf *out) {
     struct grid g = {.style = style, .out = out};
     build(&g, schema, rows);
     if (g.text.failed) {

@@ -1,4 +1,5 @@
-/* Shared inside cli/. Pure parts first (they are what the unit tests drive), then the session. One thread. */
+/* Shared inside cli/. Pure parts first (they are what the unit tests drive), then the session. One
+ * thread. */
 #ifndef KL_CLI_INTERNAL_H
 #define KL_CLI_INTERNAL_H
 
@@ -25,7 +26,8 @@ struct kl_cli_options {
     int subscription_timeout_ms; /* 0: none */
 };
 /* Borrows from argv. */
-enum kl_rc kl_cli__options_parse(int argc, char **argv, struct kl_cli_options *ret, struct kl_err *err);
+enum kl_rc kl_cli__options_parse(
+    int argc, char **argv, struct kl_cli_options *ret, struct kl_err *err);
 bool kl_cli__format_parse(const char *name, enum kl_cli_format *ret);
 const char *kl_cli__format_name(enum kl_cli_format format);
 extern const char kl_cli__usage[];
@@ -44,20 +46,21 @@ struct kl_split_part {
     size_t offset; /* of text in the whole */
     char open;     /* OPEN: what is missing: ; ' " $ * ( or t, the end of a transaction */
 };
-/* The next part at or after *pos; moves *pos behind it. A transaction from BEGIN to COMMIT or ROLLBACK is one part, since
- * it must travel as one request. */
+/* The next part at or after *pos; moves *pos behind it. A transaction from BEGIN to COMMIT or
+ * ROLLBACK is one part, since it must travel as one request. */
 void kl_cli__split_next(struct kl_slice all, size_t *pos, struct kl_split_part *ret);
-/* "SELECT … OPTIONS (last_rows = 5, …)": cuts the options off. Unknown names and values are errors. *ret_options is a new
- * object, {} without OPTIONS. */
-enum kl_rc kl_cli__split_options(struct kl_slice text, struct kl_slice *ret_sql, json_t **ret_options,
-    struct kl_err *err);
+/* "SELECT … OPTIONS (last_rows = 5, …)": cuts the options off. Unknown names and values are
+ * errors. *ret_options is a new object, {} without OPTIONS. */
+enum kl_rc kl_cli__split_options(
+    struct kl_slice text, struct kl_slice *ret_sql, json_t **ret_options, struct kl_err *err);
 
 /* ---- text.c ---- */
 /* Columns on a terminal; needs a UTF-8 locale for LC_CTYPE. */
 int kl_cli__width(struct kl_slice text);
 /* Appends text with everything that could move the cursor or turn the direction spelled out. */
 void kl_cli__clean(struct kl_buf *out, struct kl_slice text);
-/* Appends at most `columns` columns, the last an ellipsis when something is cut; returns the columns written. */
+/* Appends at most `columns` columns, the last an ellipsis when something is cut; returns the
+ * columns written. */
 int kl_cli__cut(struct kl_buf *out, struct kl_slice text, int columns);
 void kl_cli__pad(struct kl_buf *out, int columns);
 
@@ -77,7 +80,8 @@ struct kl_grid_style {
     enum kl_cli_expanded expanded; /* AUTO: tall when the columns do not fit */
 };
 /* Rows are arrays as long as schema. */
-void kl_cli__grid(const json_t *schema, const json_t *rows, const struct kl_grid_style *style, struct kl_buf *out);
+void kl_cli__grid(const json_t *schema, const json_t *rows, const struct kl_grid_style *style,
+    struct kl_buf *out);
 
 /* ---- csv.c ---- */
 void kl_cli__csv_field(struct kl_buf *out, struct kl_slice text);
@@ -109,11 +113,11 @@ struct kl_cli {
     struct kl_url url;
     struct kl_client *client;
     bool interactive, color, timing, local_token, quit;
-    bool out_failed; /* standard output is gone */
+    bool out_failed;  /* standard output is gone */
     bool csv_printed; /* the next CSV result needs an empty line before it */
     enum kl_cli_format format;
     enum kl_cli_expanded expanded;
-    char *namespace_id; /* NULL: the server's default */
+    char *namespace_id;          /* NULL: the server's default */
     char *user, *role, *version; /* NULL until known */
     struct kl_words *words;
     int include_depth;
@@ -124,12 +128,14 @@ enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err);
 /* Fills user, role and version as far as the server tells. */
 void kl_cli__describe(struct kl_cli *cli);
 /* One request, with the namespace of the session. */
-enum kl_rc kl_cli__query(struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err);
+enum kl_rc kl_cli__query(
+    struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err);
 /* The two places a local root token may be, the one of this server first. Empty when unknown. */
 void kl_cli__token_paths(int port, char ret[2][4096]);
 
 /* run.c; false: failed, and said so */
-bool kl_cli__run_sql(struct kl_cli *cli, struct kl_slice sql, const struct kl_cli_source *source, size_t offset);
+bool kl_cli__run_sql(
+    struct kl_cli *cli, struct kl_slice sql, const struct kl_cli_source *source, size_t offset);
 bool kl_cli__run_text(struct kl_cli *cli, struct kl_slice text, const char *name);
 bool kl_cli__run_file(struct kl_cli *cli, const char *path);
 void kl_cli__print(struct kl_cli *cli, struct kl_buf *out); /* to standard output; clears out */
@@ -150,14 +156,16 @@ bool kl_cli__ask(const char *question, bool echo, char *ret, size_t size);
 /* complete.c */
 void kl_words_free(struct kl_words *words);
 void kl_cli__words_forget(struct kl_cli *cli);
-/* Candidates for `word`, sorted, each once: *ret is an array of *ret_n strings, both freed by the caller. */
+/* Candidates for `word`, sorted, each once: *ret is an array of *ret_n strings, both freed by the
+ * caller. */
 size_t kl_cli__complete(struct kl_cli *cli, struct kl_slice word, char ***ret);
 void kl_words__add(struct kl_words **words, const char *word);
 void kl_words__add_table(struct kl_words **words, const char *space, const char *table);
 size_t kl_words__match(const struct kl_words *words, struct kl_slice word, char ***ret);
 
 /* signal.c */
-int kl_cli__signals_init(void); /* returns the descriptor that becomes readable with Ctrl+C */
+int kl_cli__signals_init(void); /* returns kl_cli__interrupt_fd */
+int kl_cli__interrupt_fd(void); /* becomes readable with Ctrl+C */
 bool kl_cli__interrupted(void);
 void kl_cli__interrupt_clear(void);
 

@@ -45,8 +45,19 @@ const char kl_cli__usage[] =
     "Exit code: 0 all statements succeeded, 1 one failed, 2 wrong usage,\n"
     "130 interrupted. At the prompt, \\? lists its commands.\n";
 
-enum { OPT_USER = 256, OPT_PASSWORD, OPT_TOKEN, OPT_FORMAT, OPT_JSON, OPT_CSV, OPT_NO_COLOR, OPT_TIMEOUT,
-    OPT_SUBSCRIBE, OPT_SUBSCRIPTION_TIMEOUT, OPT_HELP };
+enum {
+    OPT_USER = 256,
+    OPT_PASSWORD,
+    OPT_TOKEN,
+    OPT_FORMAT,
+    OPT_JSON,
+    OPT_CSV,
+    OPT_NO_COLOR,
+    OPT_TIMEOUT,
+    OPT_SUBSCRIBE,
+    OPT_SUBSCRIPTION_TIMEOUT,
+    OPT_HELP
+};
 
 static const struct option long_options[] = {
     {"url", required_argument, NULL, 'u'},
@@ -85,8 +96,10 @@ const char *kl_cli__format_name(enum kl_cli_format format) {
 
 static enum kl_rc parse_seconds(const char *name, int *ret_ms, struct kl_err *err) {
     double seconds = 0;
-    if (!kl_parse_double(kl_slice_str(optarg), &seconds) || !(seconds >= 0 && seconds <= INT_MAX / 1000)) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "%s wants a number of seconds, not \"%s\"", name, optarg);
+    if (!kl_parse_double(kl_slice_str(optarg), &seconds) ||
+        !(seconds >= 0 && seconds <= INT_MAX / 1000)) {
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "%s wants a number of seconds, not \"%s\"", name, optarg);
     }
     *ret_ms = seconds > 0 && seconds < 0.001 ? 1 : (int)(seconds * 1000);
     return KL_OK;
@@ -95,7 +108,8 @@ static enum kl_rc parse_seconds(const char *name, int *ret_ms, struct kl_err *er
 static enum kl_rc parse_port(int *ret, struct kl_err *err) {
     int64_t port = 0;
     if (!kl_parse_i64(kl_slice_str(optarg), &port) || port < 1 || port > 65535) {
-        return kl_fail(err, KL_E_INVALID_INPUT, "--port wants a number from 1 to 65535, not \"%s\"", optarg);
+        return kl_fail(
+            err, KL_E_INVALID_INPUT, "--port wants a number from 1 to 65535, not \"%s\"", optarg);
     }
     *ret = (int)port;
     return KL_OK;
@@ -112,28 +126,57 @@ static enum kl_rc add_command(struct kl_cli_options *o, struct kl_err *err) {
 
 static enum kl_rc take_option(struct kl_cli_options *o, int which, struct kl_err *err) {
     switch (which) {
-    case 'u': o->url = optarg; return KL_OK;
-    case 'H': o->host = optarg; return KL_OK;
-    case 'p': return parse_port(&o->port, err);
-    case 'c': return add_command(o, err);
-    case 'f': o->file = optarg; return KL_OK;
-    case 'v': o->version = true; return KL_OK;
-    case OPT_USER: o->user = optarg; return KL_OK;
-    case OPT_PASSWORD: o->password = optarg; return KL_OK;
-    case OPT_TOKEN: o->token = optarg; return KL_OK;
-    case OPT_JSON: o->format = KL_CLI_JSON; return KL_OK;
-    case OPT_CSV: o->format = KL_CLI_CSV; return KL_OK;
-    case OPT_NO_COLOR: o->no_color = true; return KL_OK;
-    case OPT_TIMEOUT: return parse_seconds("--timeout", &o->timeout_ms, err);
-    case OPT_SUBSCRIBE: o->subscribe = optarg; return KL_OK;
+    case 'u':
+        o->url = optarg;
+        return KL_OK;
+    case 'H':
+        o->host = optarg;
+        return KL_OK;
+    case 'p':
+        return parse_port(&o->port, err);
+    case 'c':
+        return add_command(o, err);
+    case 'f':
+        o->file = optarg;
+        return KL_OK;
+    case 'v':
+        o->version = true;
+        return KL_OK;
+    case OPT_USER:
+        o->user = optarg;
+        return KL_OK;
+    case OPT_PASSWORD:
+        o->password = optarg;
+        return KL_OK;
+    case OPT_TOKEN:
+        o->token = optarg;
+        return KL_OK;
+    case OPT_JSON:
+        o->format = KL_CLI_JSON;
+        return KL_OK;
+    case OPT_CSV:
+        o->format = KL_CLI_CSV;
+        return KL_OK;
+    case OPT_NO_COLOR:
+        o->no_color = true;
+        return KL_OK;
+    case OPT_TIMEOUT:
+        return parse_seconds("--timeout", &o->timeout_ms, err);
+    case OPT_SUBSCRIBE:
+        o->subscribe = optarg;
+        return KL_OK;
     case OPT_SUBSCRIPTION_TIMEOUT:
         return parse_seconds("--subscription-timeout", &o->subscription_timeout_ms, err);
-    case OPT_HELP: o->help = true; return KL_OK;
+    case OPT_HELP:
+        o->help = true;
+        return KL_OK;
     case OPT_FORMAT:
         return kl_cli__format_parse(optarg, &o->format)
-            ? KL_OK
-            : kl_fail(err, KL_E_INVALID_INPUT, "--format is table, json or csv, not \"%s\"", optarg);
-    default: KL_UNREACHABLE();
+                   ? KL_OK
+                   : kl_fail(err, KL_E_INVALID_INPUT, "--format is table, json or csv, not \"%s\"",
+                         optarg);
+    default:
+        KL_UNREACHABLE();
     }
 }
 
@@ -151,7 +194,8 @@ static enum kl_rc check_together(const struct kl_cli_options *o, struct kl_err *
     return text ? kl_fail(err, KL_E_INVALID_INPUT, "%s", text) : KL_OK;
 }
 
-enum kl_rc kl_cli__options_parse(int argc, char **argv, struct kl_cli_options *ret, struct kl_err *err) {
+enum kl_rc kl_cli__options_parse(
+    int argc, char **argv, struct kl_cli_options *ret, struct kl_err *err) {
     struct kl_cli_options o = {0};
     optind = 0; /* start over, also in getopt's hidden state */
     opterr = 0;

@@ -1,17 +1,20 @@
-/* The interactive prompt, by libedit: history, lines that add up to statements, completion, questions without echo.
+/* The interactive prompt, by libedit: history, lines that add up to statements, completion,
+ * questions without echo.
  *
- * Ctrl+C at the prompt drops what was typed; while a statement runs it cancels that (see signal.c). Statements that hold a
- * password are not written to the history. */
+ * Ctrl+C at the prompt drops what was typed; while a statement runs it cancels that (see
+ * signal.c). Statements that hold a password are not written to the history. */
 #include "cli/internal.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define HISTORY_LINES 5000
 #define MAX_STATEMENT ((size_t)64 << 20)
@@ -64,7 +67,8 @@ bool kl_cli__ask(const char *question, bool echo, char *ret, size_t size) {
 
 static bool history_path(char *ret, size_t size) {
     const char *home = getenv("HOME");
-    if (home == NULL || home[0] != '/' || snprintf(ret, size, "%s/.kalam", home) >= (int)size - 16) {
+    if (home == NULL || home[0] != '/' ||
+        snprintf(ret, size, "%s/.kalam", home) >= (int)size - 16) {
         return false;
     }
     if (mkdir(ret, 0700) != 0 && errno != EEXIST) {
@@ -84,7 +88,8 @@ static bool has_secret(struct kl_slice text) {
     return false;
 }
 
-/* Whether the lines can become one: no end of a line stands in quotes, and none closes a comment. */
+/* Whether the lines can become one: no end of a line stands in quotes, and none closes a comment.
+ * */
 static bool can_join(struct kl_slice text) {
     size_t lines = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -141,7 +146,9 @@ static void history_close(struct prompt *p) {
 
 /* ---- completion ---- */
 
-static bool in_word(char c) { return isalnum((unsigned char)c) || (c & 0x80) || strchr("_.\"\\$?", c) != NULL; }
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || (c & 0x80) || strchr("_.\"\\$?", c) != NULL;
+}
 
 static size_t common_prefix(char **list, size_t n) {
     size_t len = strlen(list[0]);
@@ -192,7 +199,8 @@ static unsigned char on_tab(EditLine *el, int key) {
         start--;
     }
     struct kl_slice word = kl_slice(start, (size_t)(line->cursor - start));
-    char *typed = kl_xprintf("%.*s", KL_FMT(word)); /* the line may move while the server is asked */
+    char *typed =
+        kl_xprintf("%.*s", KL_FMT(word)); /* the line may move while the server is asked */
     char **list = NULL;
     size_t typed_len = word.len, n = kl_cli__complete(p->cli, kl_slice(typed, typed_len), &list);
     unsigned char result = n == 0 ? CC_REFRESH_BEEP : CC_REFRESH;
@@ -232,6 +240,38 @@ static char *prompt_line(EditLine *el) {
     return p->line;
 }
 
+/* The next character, or -1 for Ctrl+C. libedit's own reader would miss one that comes just before its
+ * read and wait for another key. */
+static int read_char(EditLine *el, wchar_t *ret) {
+    mbstate_t state = {0};
+    struct pollfd fds[2] = {
+        {.fd = STDIN_FILENO, .events = POLLIN}, {.fd = kl_cli__interrupt_fd(), .events = POLLIN}};
+    for (;;) {
+        int n = poll(fds, 2, -1);
+        if (fds[1].revents != 0 && n > 0) {
+            errno = EINTR;
+            return -1;
+        }
+        if (n <= 0) {
+            continue; /* a signal that libedit deals with */
+        }
+        char byte;
+        ssize_t got = read(STDIN_FILENO, &byte, 1);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
+            continue;
+        }
+        if (got <= 0) {
+            return (int)got;
+        }
+        size_t done = mbrtowc(ret, &byte, 1, &state);
+        if (done == (size_t)-1) {
+            state = (mbstate_t){0}; /* not UTF-8: as if it had not been typed */
+        } else if (done != (size_t)-2) {
+            return 1;
+        }
+    }
+}
+
 static bool prompt_open(struct prompt *p) {
     p->el = el_init("kalam", stdin, stdout, stderr);
     if (p->el == NULL) {
@@ -242,6 +282,7 @@ static bool prompt_open(struct prompt *p) {
     el_set(p->el, EL_PROMPT, prompt_line);
     el_set(p->el, EL_EDITOR, "emacs");
     el_set(p->el, EL_SIGNAL, 1); /* it follows the size of the window, and stops and resumes */
+    el_set(p->el, EL_GETCFN, read_char);
     el_set(p->el, EL_HIST, history, p->history);
     el_set(p->el, EL_ADDFN, "kalam-complete", "Complete the word", on_tab);
     el_set(p->el, EL_BIND, "^I", "kalam-complete", NULL);

@@ -1,8 +1,8 @@
 /* Runs statements and prints what they give, in the order in which they stand.
  *
- * A script is sent statement by statement, a transaction in one piece. Results go to standard output, errors to standard
- * error. What a statement changes for those after it (the default namespace) is kept here, since a request knows nothing of
- * the one before. */
+ * A script is sent statement by statement, a transaction in one piece. Results go to standard
+ * output, errors to standard error. What a statement changes for those after it (the default
+ * namespace) is kept here, since a request knows nothing of the one before. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -29,7 +29,8 @@ void kl_cli__print(struct kl_cli *cli, struct kl_buf *out) {
         kl_fail(&err, KL_E_TOO_LARGE, "the result is too large to be shown in this format");
         kl_cli__complain(cli, &err);
     } else if (!cli->out_failed) {
-        bool ok = fwrite(out->data ? out->data : "", 1, out->len, stdout) == out->len && fflush(stdout) == 0;
+        bool ok = fwrite(out->data ? out->data : "", 1, out->len, stdout) == out->len &&
+                  fflush(stdout) == 0;
         if (!ok) {
             cli->out_failed = true;
             if (errno != EPIPE) {
@@ -40,7 +41,9 @@ void kl_cli__print(struct kl_cli *cli, struct kl_buf *out) {
     kl_buf_clear(out);
 }
 
-static bool error_color(struct kl_cli *cli) { return cli->color && isatty(STDERR_FILENO); }
+static bool error_color(struct kl_cli *cli) {
+    return cli->color && isatty(STDERR_FILENO);
+}
 
 static void print_failure(struct kl_cli *cli, struct kl_cli_failure *failure) {
     struct kl_buf out = {0};
@@ -59,7 +62,8 @@ void kl_cli__complain(struct kl_cli *cli, const struct kl_err *err) {
 
 /* ---- results ---- */
 
-static void put_timing(struct kl_cli *cli, const json_t *result, double elapsed_ms, struct kl_buf *out) {
+static void put_timing(
+    struct kl_cli *cli, const json_t *result, double elapsed_ms, struct kl_buf *out) {
     const char *as = json_string_value(json_object_get(result, "as_user"));
     if (cli->timing) {
         kl_buf_printf(out, ", %.3f ms", elapsed_ms);
@@ -70,8 +74,10 @@ static void put_timing(struct kl_cli *cli, const json_t *result, double elapsed_
     }
 }
 
-static void table_result(struct kl_cli *cli, const json_t *result, double elapsed_ms, struct kl_buf *out) {
-    const json_t *schema = json_object_get(result, "schema"), *rows = json_object_get(result, "rows");
+static void table_result(
+    struct kl_cli *cli, const json_t *result, double elapsed_ms, struct kl_buf *out) {
+    const json_t *schema = json_object_get(result, "schema"),
+                 *rows = json_object_get(result, "rows");
     size_t n = json_array_size(rows);
     if (schema != NULL) {
         struct kl_grid_style style = {kl_cli__terminal_width(cli), cli->color, cli->expanded};
@@ -93,7 +99,8 @@ static void table_result(struct kl_cli *cli, const json_t *result, double elapse
 }
 
 static void json_result(const json_t *result, double elapsed_ms, struct kl_buf *out) {
-    const json_t *schema = json_object_get(result, "schema"), *as_user = json_object_get(result, "as_user");
+    const json_t *schema = json_object_get(result, "schema"),
+                 *as_user = json_object_get(result, "as_user");
     if (schema != NULL) {
         kl_buf_puts(out, "{\"columns\":");
         kl_cli__json(schema, out);
@@ -150,14 +157,15 @@ static const json_t *cell_named(const json_t *result, const char *name) {
 /* SUBSCRIBE TO is answered with what to open a live query for. An object, or its text. */
 static bool follow_subscription(struct kl_cli *cli, const json_t *result) {
     const json_t *cell = cell_named(result, "subscription");
-    json_t *subscription = json_is_string(cell)
-        ? json_loadb(json_string_value(cell), json_string_length(cell), 0, NULL)
-        : json_incref((json_t *)cell);
+    json_t *subscription = json_is_string(cell) ? json_loadb(json_string_value(cell),
+                                                      json_string_length(cell), 0, NULL)
+                                                : json_incref((json_t *)cell);
     const char *sql = json_string_value(json_object_get(subscription, "sql"));
     bool ok = false;
     if (sql == NULL) {
         struct kl_err err;
-        kl_fail(&err, KL_E_CORRUPT, "the server's answer to SUBSCRIBE TO has no statement to follow");
+        kl_fail(
+            &err, KL_E_CORRUPT, "the server's answer to SUBSCRIBE TO has no statement to follow");
         kl_cli__complain(cli, &err);
     } else {
         json_t *options = json_object_get(subscription, "options");
@@ -168,7 +176,8 @@ static bool follow_subscription(struct kl_cli *cli, const json_t *result) {
     return ok;
 }
 
-/* A request knows no session: USE NAMESPACE is remembered here and sent with every later statement. */
+/* A request knows no session: USE NAMESPACE is remembered here and sent with every later
+ * statement. */
 static void note_namespace(struct kl_cli *cli, const json_t *result) {
     static const char prefix[] = "Namespace switched to '";
     const char *message = json_string_value(json_object_get(result, "message"));
@@ -187,7 +196,8 @@ static bool show_results(struct kl_cli *cli, const struct kl_reply *reply, doubl
     json_t *result;
     json_array_foreach(reply->results, i, result) {
         const json_t *status = cell_named(result, "status");
-        if (json_is_string(status) && strcmp(json_string_value(status), "subscription_required") == 0) {
+        if (json_is_string(status) &&
+            strcmp(json_string_value(status), "subscription_required") == 0) {
             if (!follow_subscription(cli, result)) {
                 return false;
             }
@@ -201,19 +211,22 @@ static bool show_results(struct kl_cli *cli, const struct kl_reply *reply, doubl
 
 /* ---- statements ---- */
 
-static void show_refusal(struct kl_cli *cli, const struct kl_reply *reply, const struct kl_cli_source *source,
-    size_t offset) {
+static void show_refusal(struct kl_cli *cli, const struct kl_reply *reply,
+    const struct kl_cli_source *source, size_t offset) {
     static const char prefix[] = "Statement 1 failed: "; /* noise when only one was sent */
     const char *message = reply->message;
     if (strncmp(message, prefix, sizeof(prefix) - 1) == 0) {
         message += sizeof(prefix) - 1;
     }
-    struct kl_cli_failure failure = {
-        .code = reply->code, .message = message, .hint = reply->hint, .place = SIZE_MAX, .name = source->name};
+    struct kl_cli_failure failure = {.code = reply->code,
+        .message = message,
+        .hint = reply->hint,
+        .place = SIZE_MAX,
+        .name = source->name};
     if (reply->http_status == 401 && failure.hint == NULL) {
-        failure.hint = cli->local_token
-            ? "The token file of this machine is not the one of this server; log in with --user NAME."
-            : "The login is not valid any more; start kalam again.";
+        failure.hint = cli->local_token ? "The token file of this machine is not the one of this "
+                                          "server; log in with --user NAME."
+                                        : "The login is not valid any more; start kalam again.";
     }
     if (source->all.len > 0) {
         failure.all = source->all;
@@ -226,7 +239,8 @@ static void show_refusal(struct kl_cli *cli, const struct kl_reply *reply, const
 }
 
 static bool is_schema_change(struct kl_slice sql) {
-    static const char *const words[] = {"create", "alter", "drop", "restore", "begin", "execute", "undrop"};
+    static const char *const words[] = {
+        "create", "alter", "drop", "restore", "begin", "execute", "undrop"};
     for (size_t i = 0; i < KL_LEN(words); i++) {
         size_t n = strlen(words[i]);
         if (sql.len > n && kl_slice_ieq_str(kl_slice(sql.ptr, n), words[i])) {
@@ -236,7 +250,8 @@ static bool is_schema_change(struct kl_slice sql) {
     return false;
 }
 
-bool kl_cli__run_sql(struct kl_cli *cli, struct kl_slice sql, const struct kl_cli_source *source, size_t offset) {
+bool kl_cli__run_sql(
+    struct kl_cli *cli, struct kl_slice sql, const struct kl_cli_source *source, size_t offset) {
     struct kl_err err = {0};
     struct kl_reply reply = {0};
     int64_t start = kl_clock_mono_ns();
@@ -251,7 +266,8 @@ bool kl_cli__run_sql(struct kl_cli *cli, struct kl_slice sql, const struct kl_cl
     }
     bool ok = true;
     if (reply.failed) {
-        ok = show_results(cli, &reply, elapsed_ms); /* of the statements before the one that failed */
+        ok = show_results(
+            cli, &reply, elapsed_ms); /* of the statements before the one that failed */
         show_refusal(cli, &reply, source, offset);
         ok = false;
     } else {
@@ -303,7 +319,8 @@ static enum kl_rc read_all(int fd, const char *name, struct kl_buf *ret, struct 
 bool kl_cli__run_file(struct kl_cli *cli, const char *path) {
     struct kl_err err;
     if (cli->include_depth == MAX_INCLUDE) {
-        kl_fail(&err, KL_E_INVALID_INPUT, "%s: scripts include each other more than %d deep", path, MAX_INCLUDE);
+        kl_fail(&err, KL_E_INVALID_INPUT, "%s: scripts include each other more than %d deep", path,
+            MAX_INCLUDE);
         kl_cli__complain(cli, &err);
         return false;
     }

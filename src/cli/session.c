@@ -1,7 +1,8 @@
 /* Who we are to the server: a token, a login, or the local root token.
  *
- * The local token is sent to this machine's loopback addresses only: anywhere else, whoever answers could keep it. A server
- * writes a new one at every start, so a refused statement makes us read the file once more before we give up. */
+ * The local token is sent to this machine's loopback addresses only: anywhere else, whoever
+ * answers could keep it. A server writes a new one at every start, so a refused statement makes us
+ * read the file once more before we give up. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ void kl_cli__token_paths(int port, char ret[2][4096]) {
         snprintf(ret[0], 4096, "%s/kalamdb/%d.token", runtime, port) >= 4096) {
         ret[0][0] = '\0';
     }
-    if (home_folder(home, sizeof(home)) && snprintf(ret[1], 4096, "%s/.kalam/run/%d.token", home, port) >= 4096) {
+    if (home_folder(home, sizeof(home)) &&
+        snprintf(ret[1], 4096, "%s/.kalam/run/%d.token", home, port) >= 4096) {
         ret[1][0] = '\0';
     }
 }
@@ -60,17 +62,21 @@ static bool find_local_token(const struct kl_cli *cli, char *ret, size_t size) {
 static enum kl_rc not_running(struct kl_cli *cli, struct kl_err *err) {
     enum kl_rc rc = kl_client_connect(cli->client, err);
     if (rc == KL_E_IO && cli->url.tls) {
-        kl_err_hint(err, "If the server speaks plain HTTP, write -u http://%.120s", cli->url.authority);
+        kl_err_hint(
+            err, "If the server speaks plain HTTP, write -u http://%.120s", cli->url.authority);
     } else if (rc == KL_E_IO || rc == KL_E_TIMEOUT) {
-        kl_err_hint(err, "Is the server running? Start kalamdb-server, or name another place with -u, -H or -p.");
+        kl_err_hint(err, "Is the server running? Start kalamdb-server, or name another place with "
+                         "-u, -H or -p.");
     }
     return rc;
 }
 
 static enum kl_rc use_local_token(struct kl_cli *cli, struct kl_err *err) {
     if (!kl_url_is_local(&cli->url)) {
-        kl_fail(err, KL_E_INVALID_CREDENTIALS, "a user is needed to connect to %s", cli->url.authority);
-        kl_err_hint(err, "Give --user NAME or --token TOKEN. Only a server on this machine lets its owner in without.");
+        kl_fail(
+            err, KL_E_INVALID_CREDENTIALS, "a user is needed to connect to %s", cli->url.authority);
+        kl_err_hint(err, "Give --user NAME or --token TOKEN. Only a server on this machine lets "
+                         "its owner in without.");
         return KL_E_INVALID_CREDENTIALS;
     }
     char token[8192];
@@ -83,9 +89,11 @@ static enum kl_rc use_local_token(struct kl_cli *cli, struct kl_err *err) {
     KL_TRY(not_running(cli, err)); /* the better news first: without a server there is no token */
     char paths[2][4096];
     kl_cli__token_paths(cli->url.port, paths);
-    kl_fail(err, KL_E_INVALID_CREDENTIALS, "no local root token for port %d: neither %.150s nor %.150s can be read",
-        cli->url.port, paths[0][0] ? paths[0] : "$XDG_RUNTIME_DIR (not set)", paths[1]);
-    kl_err_hint(err, "Run kalam as the operating-system user that runs the server, or log in with --user NAME.");
+    kl_fail(err, KL_E_INVALID_CREDENTIALS,
+        "no local root token for port %d: neither %.150s nor %.150s can be read", cli->url.port,
+        paths[0][0] ? paths[0] : "$XDG_RUNTIME_DIR (not set)", paths[1]);
+    kl_err_hint(err,
+        "Run kalam as the operating-system user that runs the server, or log in with --user NAME.");
     return KL_E_INVALID_CREDENTIALS;
 }
 
@@ -98,7 +106,8 @@ static enum kl_rc login(struct kl_cli *cli, struct kl_err *err) {
         snprintf(question, sizeof(question), "Password for %.100s: ", cli->o.user);
         if (!kl_cli__ask(question, false, typed, sizeof(typed))) {
             kl_fail(err, KL_E_INVALID_CREDENTIALS, "no password for user %s", cli->o.user);
-            kl_err_hint(err, "Without a terminal to ask on, set KALAMDB_PASSWORD or give --password.");
+            kl_err_hint(
+                err, "Without a terminal to ask on, set KALAMDB_PASSWORD or give --password.");
             return KL_E_INVALID_CREDENTIALS;
         }
         password = typed;
@@ -176,7 +185,8 @@ void kl_cli__describe(struct kl_cli *cli) {
     json_decref(health);
 }
 
-enum kl_rc kl_cli__query(struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err) {
+enum kl_rc kl_cli__query(
+    struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err) {
     struct kl_query query = {.sql = sql, .namespace_id = cli->namespace_id};
     return kl_client_query(cli->client, &query, ret, err);
 }

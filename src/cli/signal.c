@@ -1,4 +1,5 @@
-/* Ctrl+C: a flag for whoever looks, and a pipe for whoever waits. The handler does nothing else. Process-wide. */
+/* Ctrl+C: a flag for whoever looks, and a pipe for whoever waits. The handler does nothing else.
+ * Process-wide. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -21,14 +22,21 @@ int kl_cli__signals_init(void) {
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
         return -1;
     }
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: reads must come back */
+    struct sigaction action = {
+        .sa_handler = on_interrupt}; /* no SA_RESTART: reads must come back */
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a failed write */
     return wake_pipe[0];
 }
 
-bool kl_cli__interrupted(void) { return interrupted != 0; }
+int kl_cli__interrupt_fd(void) {
+    return wake_pipe[0];
+}
+
+bool kl_cli__interrupted(void) {
+    return interrupted != 0;
+}
 
 void kl_cli__interrupt_clear(void) {
     char bytes[64];

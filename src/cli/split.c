@@ -1,7 +1,9 @@
-/* Finds where statements end, by PostgreSQL's lexical rules: quotes, E-strings, dollar quotes, nested comments, and no
- * end inside parentheses. It understands no more than that; what a statement means is the server's business. Pure.
+/* Finds where statements end, by PostgreSQL's lexical rules: quotes, E-strings, dollar quotes,
+ * nested comments, and no end inside parentheses. It understands no more than that; what a
+ * statement means is the server's business. Pure.
  *
- * Each call scans from the start of its part. An interactive caller that gets OPEN calls again with more text. */
+ * Each call scans from the start of its part. An interactive caller that gets OPEN calls again
+ * with more text. */
 #include "cli/internal.h"
 
 #include <ctype.h>
@@ -12,7 +14,9 @@ struct scan {
     char open;
 };
 
-static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_' || c == '$' || (c & 0x80); }
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_' || c == '$' || (c & 0x80);
+}
 
 static void skip_line(struct scan *s) {
     while (s->p < s->end && *s->p != '\n') {
@@ -150,7 +154,7 @@ static bool begins_transaction(struct kl_slice text) {
     struct scan s = {text.ptr, text.ptr + text.len, 0};
     struct kl_slice first = next_word(&s);
     return kl_slice_ieq_str(first, "begin") ||
-        (kl_slice_ieq_str(first, "start") && kl_slice_ieq_str(next_word(&s), "transaction"));
+           (kl_slice_ieq_str(first, "start") && kl_slice_ieq_str(next_word(&s), "transaction"));
 }
 
 static bool ends_transaction(struct kl_slice text) {
@@ -159,7 +163,8 @@ static bool ends_transaction(struct kl_slice text) {
     if (kl_slice_ieq_str(first, "rollback")) {
         return !kl_slice_ieq_str(next_word(&s), "to");
     }
-    return kl_slice_ieq_str(first, "commit") || kl_slice_ieq_str(first, "end") || kl_slice_ieq_str(first, "abort");
+    return kl_slice_ieq_str(first, "commit") || kl_slice_ieq_str(first, "end") ||
+           kl_slice_ieq_str(first, "abort");
 }
 
 /* The rest of a transaction whose BEGIN was just read. */
@@ -236,7 +241,8 @@ static enum kl_rc parse_option(struct scan *s, json_t *options, struct kl_err *e
     }
     int64_t number = 0;
     if (!kl_parse_i64(value, &number) || number < 0) {
-        return kl_fail(err, KL_E_INVALID_SQL, "option %s wants a whole number, not \"%.*s\"", key, KL_FMT(value));
+        return kl_fail(err, KL_E_INVALID_SQL, "option %s wants a whole number, not \"%.*s\"", key,
+            KL_FMT(value));
     }
     json_object_set_new(options, key, json_integer(number));
     return KL_OK;
@@ -261,11 +267,12 @@ static enum kl_rc parse_options(struct scan *s, json_t *options, struct kl_err *
         return kl_fail(err, KL_E_INVALID_SQL, "OPTIONS (…) is not closed");
     }
     skip_blank(s);
-    return s->p == s->end ? KL_OK : kl_fail(err, KL_E_INVALID_SQL, "nothing may follow OPTIONS (…)");
+    return s->p == s->end ? KL_OK
+                          : kl_fail(err, KL_E_INVALID_SQL, "nothing may follow OPTIONS (…)");
 }
 
-enum kl_rc kl_cli__split_options(struct kl_slice text, struct kl_slice *ret_sql, json_t **ret_options,
-    struct kl_err *err) {
+enum kl_rc kl_cli__split_options(
+    struct kl_slice text, struct kl_slice *ret_sql, json_t **ret_options, struct kl_err *err) {
     text = kl_slice_trim(text);
     while (text.len > 0 && text.ptr[text.len - 1] == ';') {
         text = kl_slice_trim(kl_slice(text.ptr, text.len - 1));
@@ -280,7 +287,8 @@ enum kl_rc kl_cli__split_options(struct kl_slice text, struct kl_slice *ret_sql,
         depth += *start == '(' ? 1 : *start == ')' ? -1 : 0;
         bool word = is_word(*start);
         skip_token(&s);
-        if (!word || depth != 0 || !kl_slice_ieq_str(kl_slice(start, (size_t)(s.p - start)), "options")) {
+        if (!word || depth != 0 ||
+            !kl_slice_ieq_str(kl_slice(start, (size_t)(s.p - start)), "options")) {
             continue;
         }
         skip_blank(&s);

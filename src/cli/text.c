@@ -1,5 +1,5 @@
-/* Text on a terminal: how wide it is, how it is cut, and how it is kept from doing anything but being read. Pure, but
- * for the locale. */
+/* Text on a terminal: how wide it is, how it is cut, and how it is kept from doing anything but
+ * being read. Pure, but for the locale. */
 #include "cli/internal.h"
 
 #include <wchar.h>
@@ -17,8 +17,8 @@ int kl_cli__width(struct kl_slice text) {
 
 /* Marks that turn the direction of the text around them can make it read as something it is not. */
 static bool turns_direction(uint32_t code) {
-    return (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) || code == 0x200E ||
-        code == 0x200F;
+    return (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) ||
+           code == 0x200E || code == 0x200F;
 }
 
 void kl_cli__clean(struct kl_buf *out, struct kl_slice text) {
@@ -33,7 +33,8 @@ void kl_cli__clean(struct kl_buf *out, struct kl_slice text) {
             kl_buf_puts(out, "\\r");
         } else if (code < 0x20 || code == 0x7F) {
             kl_buf_printf(out, "\\x%02x", code);
-        } else if ((code >= 0x80 && code < 0xA0) || turns_direction(code) || code == 0x2028 || code == 0x2029) {
+        } else if ((code >= 0x80 && code < 0xA0) || turns_direction(code) || code == 0x2028 ||
+                   code == 0x2029) {
             kl_buf_printf(out, "\\u%04x", code);
         } else if (n == 1 && code == 0xFFFD) {
             kl_utf8_put(out, code);

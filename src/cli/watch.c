@@ -1,12 +1,13 @@
-/* A live query on the screen: its rows first, then a line for each change, until Ctrl+C, the time limit, or the server's
- * word. The line of a change: time, sign, columns. An update shows the key and what became of what.
+/* A live query on the screen: its rows first, then a line for each change, until Ctrl+C, the time
+ * limit, or the server's word. The line of a change: time, sign, columns. An update shows the key
+ * and what became of what.
  *
  *   10:00:00.123 + id=2  body=hi
  *   10:00:02.456 ~ id=2  body=hi → hello
  *   10:00:03.789 - id=2  body=hello
  *
- * Columns of the system's own (_deleted; _seq where there is a primary key) are left out of tables and lines; --json
- * gives everything. */
+ * Columns of the system's own (_deleted; _seq where there is a primary key) are left out of tables
+ * and lines; --json gives everything. */
 #include "cli/internal.h"
 
 #include <stdlib.h>
@@ -50,7 +51,8 @@ static json_t *shown_columns(const json_t *schema) {
     return shown;
 }
 
-/* Rows come as objects; tables and CSV want them in the order of the schema. A missing column is NULL. */
+/* Rows come as objects; tables and CSV want them in the order of the schema. A missing column is
+ * NULL. */
 static json_t *as_arrays(const json_t *schema, const json_t *rows) {
     size_t r, c;
     json_t *row, *column, *all = json_array();
@@ -118,7 +120,8 @@ static void csv_event(struct watch *w, const struct kl_live_event *e) {
         kl_buf_printf(&w->out, "%s,", event_name(e->kind));
         kl_rfc3339(&w->out, kl_clock_wall_us());
         json_array_foreach(w->schema, c, column) {
-            const json_t *value = json_object_get(row, json_string_value(json_object_get(column, "name")));
+            const json_t *value =
+                json_object_get(row, json_string_value(json_object_get(column, "name")));
             kl_buf_putc(&w->out, ',');
             if (value != NULL && !json_is_null(value)) {
                 kl_buf_clear(&cell);
@@ -152,7 +155,8 @@ static void put_stamp(struct watch *w, char sign, const char *color) {
     time_t seconds = us / 1000000;
     struct tm tm;
     localtime_r(&seconds, &tm);
-    kl_buf_printf(&w->out, "%02d:%02d:%02d.%03d ", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us / 1000 % 1000));
+    kl_buf_printf(
+        &w->out, "%02d:%02d:%02d.%03d ", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us / 1000 % 1000));
     if (w->cli->color) {
         kl_buf_printf(&w->out, "%s%c\x1b[0m", color, sign);
     } else {
@@ -160,7 +164,8 @@ static void put_stamp(struct watch *w, char sign, const char *color) {
     }
 }
 
-static void put_column(struct watch *w, const json_t *column, const json_t *old, const json_t *now) {
+static void put_column(
+    struct watch *w, const json_t *column, const json_t *old, const json_t *now) {
     kl_buf_puts(&w->out, w->out.len > 0 && w->out.data[w->out.len - 1] == '\n' ? "" : "  ");
     kl_cli__clean(&w->out, kl_slice_str(json_string_value(json_object_get(column, "name"))));
     kl_buf_putc(&w->out, '=');
@@ -175,7 +180,8 @@ static void full_line(struct watch *w, const json_t *row) {
     size_t c;
     json_t *column;
     json_array_foreach(w->schema, c, column) {
-        const json_t *value = json_object_get(row, json_string_value(json_object_get(column, "name")));
+        const json_t *value =
+            json_object_get(row, json_string_value(json_object_get(column, "name")));
         if (value != NULL) {
             put_column(w, column, NULL, value);
         }
@@ -225,13 +231,16 @@ static void rows_event(struct watch *w, const struct kl_live_event *e) {
     w->first_rows += n;
     if (n > 0) {
         json_t *rows = as_arrays(w->schema, e->rows);
-        struct kl_grid_style style = {kl_cli__terminal_width(w->cli), w->cli->color, w->cli->expanded};
+        struct kl_grid_style style = {
+            kl_cli__terminal_width(w->cli), w->cli->color, w->cli->expanded};
         kl_cli__grid(w->schema, rows, &style, &w->out);
         json_decref(rows);
     }
     if (e->ready) {
         kl_buf_printf(&w->out, "(%zu row%s", w->first_rows, w->first_rows == 1 ? "" : "s");
-        kl_buf_puts(&w->out, w->said_live ? "; live again)\n" : w->cli->interactive ? "; live now, Ctrl+C ends it)\n" : "; live now)\n");
+        kl_buf_puts(&w->out, w->said_live          ? "; live again)\n"
+                             : w->cli->interactive ? "; live now, Ctrl+C ends it)\n"
+                                                   : "; live now)\n");
         w->said_live = true;
         w->first_rows = 0;
     }
@@ -241,7 +250,8 @@ static void table_event(struct watch *w, const struct kl_live_event *e) {
     switch (e->kind) {
     case KL_LIVE_ACK:
         if (e->resync) {
-            kl_buf_puts(&w->out, "The changes since then are not kept any more; the rows as they are now:\n");
+            kl_buf_puts(&w->out,
+                "The changes since then are not kept any more; the rows as they are now:\n");
         }
         break;
     case KL_LIVE_ROWS:

@@ -1,8 +1,9 @@
 /* One keep-alive connection and the requests over it: plain ones, login, refresh, SQL.
  *
- * A connection is reused only when the server has been silent since the last answer; a byte or an end that came
- * meanwhile means a new one. A request that was sent is never sent again by itself: when its answer is lost, whether
- * it ran is not known, and only the caller can say whether running it twice is harmless. */
+ * A connection is reused only when the server has been silent since the last answer; a byte or an
+ * end that came meanwhile means a new one. A request that was sent is never sent again by itself:
+ * when its answer is lost, whether it ran is not known, and only the caller can say whether
+ * running it twice is harmless. */
 #include "client/internal.h"
 
 #include <stdlib.h>
@@ -43,7 +44,9 @@ void kl_client_free(struct kl_client *client) {
     free(client);
 }
 
-const struct kl_url *kl_client_url(const struct kl_client *client) { return &client->options.url; }
+const struct kl_url *kl_client_url(const struct kl_client *client) {
+    return &client->options.url;
+}
 
 void kl_client_set_token(struct kl_client *client, const char *token) {
     char *copy = token ? kl_xstrdup(token) : NULL;
@@ -52,7 +55,9 @@ void kl_client_set_token(struct kl_client *client, const char *token) {
     client->token = copy;
 }
 
-int64_t kl_client__deadline(int timeout_ms) { return timeout_ms > 0 ? kl_clock_mono_ms() + timeout_ms : 0; }
+int64_t kl_client__deadline(int timeout_ms) {
+    return timeout_ms > 0 ? kl_clock_mono_ms() + timeout_ms : 0;
+}
 
 enum kl_rc kl_client__tls(struct kl_client *client, struct kl_err *err) {
     if (client->options.url.tls && client->tls == NULL) {
@@ -71,7 +76,9 @@ enum kl_rc kl_client_connect(struct kl_client *client, struct kl_err *err) {
     return kl_conn__open(&client->conn, &client->options, client->tls, err);
 }
 
-void kl_client_disconnect(struct kl_client *client) { kl_conn__close(&client->conn); }
+void kl_client_disconnect(struct kl_client *client) {
+    kl_conn__close(&client->conn);
+}
 
 /* A token goes into a header line: nothing but visible ASCII may. */
 static bool token_ok(const char *token) {
@@ -83,15 +90,17 @@ static bool token_ok(const char *token) {
     return *token != '\0';
 }
 
-static enum kl_rc write_request(struct kl_client *client, const char *method, const char *path, const char *token,
-    struct kl_slice json, struct kl_err *err) {
+static enum kl_rc write_request(struct kl_client *client, const char *method, const char *path,
+    const char *token, struct kl_slice json, struct kl_err *err) {
     struct kl_buf *b = &client->out;
     kl_buf_clear(b);
-    kl_buf_printf(b, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: kalam/%s\r\nAccept: application/json\r\n", method,
-        path, client->options.url.authority, KL_VERSION);
+    kl_buf_printf(b,
+        "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: kalam/%s\r\nAccept: application/json\r\n",
+        method, path, client->options.url.authority, KL_VERSION);
     if (token != NULL) {
         if (!token_ok(token)) {
-            return kl_fail(err, KL_E_INVALID_CREDENTIALS, "the token holds characters that no token has");
+            return kl_fail(
+                err, KL_E_INVALID_CREDENTIALS, "the token holds characters that no token has");
         }
         kl_buf_printf(b, "Authorization: Bearer %s\r\n", token);
     }
@@ -125,17 +134,19 @@ static enum kl_rc read_response(struct kl_client *client, int64_t deadline, stru
     return KL_OK;
 }
 
-static enum kl_rc request_as(struct kl_client *client, const char *method, const char *path, const char *token,
-    struct kl_slice json, struct kl_client_response *ret, struct kl_err *err) {
+static enum kl_rc request_as(struct kl_client *client, const char *method, const char *path,
+    const char *token, struct kl_slice json, struct kl_client_response *ret, struct kl_err *err) {
     KL_TRY(kl_client_connect(client, err));
     KL_TRY(write_request(client, method, path, token, json, err));
     int64_t deadline = kl_client__deadline(client->options.timeout_ms);
     struct kl_err write_err;
-    enum kl_rc wrote = kl_conn__write(&client->conn, kl_buf_view(&client->out), deadline, &write_err);
+    enum kl_rc wrote =
+        kl_conn__write(&client->conn, kl_buf_view(&client->out), deadline, &write_err);
     OPENSSL_cleanse(client->out.data, client->out.len); /* it held a token, maybe a password */
-    /* A server that refuses a large request answers before it has read it all, and that answer is worth more than
-     * "broken pipe". */
-    enum kl_rc rc = wrote == KL_OK || wrote == KL_E_IO ? read_response(client, deadline, err) : wrote;
+    /* A server that refuses a large request answers before it has read it all, and that answer is
+     * worth more than "broken pipe". */
+    enum kl_rc rc =
+        wrote == KL_OK || wrote == KL_E_IO ? read_response(client, deadline, err) : wrote;
     if (rc != KL_OK && wrote != KL_OK && err != NULL) {
         *err = write_err;
     }
@@ -148,8 +159,8 @@ static enum kl_rc request_as(struct kl_client *client, const char *method, const
     return rc;
 }
 
-enum kl_rc kl_client_request(struct kl_client *client, const char *method, const char *path, struct kl_slice json,
-    struct kl_client_response *ret, struct kl_err *err) {
+enum kl_rc kl_client_request(struct kl_client *client, const char *method, const char *path,
+    struct kl_slice json, struct kl_client_response *ret, struct kl_err *err) {
     return request_as(client, method, path, client->token, json, ret, err);
 }
 
@@ -172,18 +183,21 @@ static enum kl_rc take_tokens(struct kl_client *client, struct kl_slice body, st
 
 /* {"error": code, "message": text}, or a message of our own when the body is something else. */
 static enum kl_rc login_refused(const struct kl_client_response *response, struct kl_err *err) {
-    json_t *root = json_loadb(response->body.ptr ? response->body.ptr : "", response->body.len, 0, NULL);
+    json_t *root =
+        json_loadb(response->body.ptr ? response->body.ptr : "", response->body.len, 0, NULL);
     const char *message = json_string_value(json_object_get(root, "message"));
     if (message != NULL) {
         kl_fail(err, KL_E_INVALID_CREDENTIALS, "login refused: %s", message);
     } else {
-        kl_fail(err, KL_E_INVALID_CREDENTIALS, "login refused with HTTP status %d", response->status);
+        kl_fail(
+            err, KL_E_INVALID_CREDENTIALS, "login refused with HTTP status %d", response->status);
     }
     json_decref(root);
     return KL_E_INVALID_CREDENTIALS;
 }
 
-enum kl_rc kl_client_login(struct kl_client *client, const char *user, const char *password, struct kl_err *err) {
+enum kl_rc kl_client_login(
+    struct kl_client *client, const char *user, const char *password, struct kl_err *err) {
     struct kl_buf body;
     kl_buf_init(&body, 64 * 1024);
     kl_buf_puts(&body, "{\"user\":");
@@ -192,39 +206,45 @@ enum kl_rc kl_client_login(struct kl_client *client, const char *user, const cha
     kl_json_str(&body, kl_slice_str(password));
     kl_buf_putc(&body, '}');
     struct kl_client_response response;
-    enum kl_rc rc = body.failed
-        ? kl_fail(err, KL_E_TOO_LARGE, "user name or password is too long")
-        : request_as(client, "POST", "/v1/api/auth/login", NULL, kl_buf_view(&body), &response, err);
+    enum kl_rc rc = body.failed ? kl_fail(err, KL_E_TOO_LARGE, "user name or password is too long")
+                                : request_as(client, "POST", "/v1/api/auth/login", NULL,
+                                      kl_buf_view(&body), &response, err);
     if (body.data != NULL) {
         OPENSSL_cleanse(body.data, body.len);
     }
     kl_buf_deinit(&body);
     KL_TRY(rc);
-    return response.status == 200 ? take_tokens(client, response.body, err) : login_refused(&response, err);
+    return response.status == 200 ? take_tokens(client, response.body, err)
+                                  : login_refused(&response, err);
 }
 
-bool kl_client_can_refresh(const struct kl_client *client) { return client->refresh_token != NULL; }
+bool kl_client_can_refresh(const struct kl_client *client) {
+    return client->refresh_token != NULL;
+}
 
 enum kl_rc kl_client_refresh(struct kl_client *client, struct kl_err *err) {
     if (client->refresh_token == NULL) {
         return kl_fail(err, KL_E_INVALID_CREDENTIALS, "the login has expired");
     }
     struct kl_client_response response;
-    KL_TRY(request_as(
-        client, "POST", "/v1/api/auth/refresh", client->refresh_token, KL_SLICE_NONE, &response, err));
-    return response.status == 200 ? take_tokens(client, response.body, err) : login_refused(&response, err);
+    KL_TRY(request_as(client, "POST", "/v1/api/auth/refresh", client->refresh_token, KL_SLICE_NONE,
+        &response, err));
+    return response.status == 200 ? take_tokens(client, response.body, err)
+                                  : login_refused(&response, err);
 }
 
 bool kl_client__renew(struct kl_client *client, bool expired) {
     if (expired && client->refresh_token != NULL) {
         return kl_client_refresh(client, NULL) == KL_OK;
     }
-    return client->options.renew != NULL && client->options.renew(client, client->options.renew_ctx);
+    return client->options.renew != NULL &&
+           client->options.renew(client, client->options.renew_ctx);
 }
 
 /* ---- SQL ---- */
 
-static enum kl_rc write_query(const struct kl_query *query, struct kl_buf *body, struct kl_err *err) {
+static enum kl_rc write_query(
+    const struct kl_query *query, struct kl_buf *body, struct kl_err *err) {
     if (!kl_utf8_valid(query->sql)) {
         return kl_fail(err, KL_E_INVALID_INPUT, "the statement is not valid UTF-8");
     }
@@ -239,18 +259,19 @@ static enum kl_rc write_query(const struct kl_query *query, struct kl_buf *body,
         kl_json_str(body, kl_slice_str(query->namespace_id));
     }
     kl_buf_putc(body, '}');
-    return body->failed ? kl_fail(err, KL_E_TOO_LARGE, "the statement is larger than 64 MiB") : KL_OK;
+    return body->failed ? kl_fail(err, KL_E_TOO_LARGE, "the statement is larger than 64 MiB")
+                        : KL_OK;
 }
 
-static enum kl_rc query_once(struct kl_client *client, struct kl_slice body, struct kl_reply *ret,
-    struct kl_err *err) {
+static enum kl_rc query_once(
+    struct kl_client *client, struct kl_slice body, struct kl_reply *ret, struct kl_err *err) {
     struct kl_client_response response;
     KL_TRY(kl_client_request(client, "POST", "/v1/api/sql", body, &response, err));
     return kl_reply_parse(response.body, response.status, ret, err);
 }
 
-enum kl_rc kl_client_query(struct kl_client *client, const struct kl_query *query, struct kl_reply *ret,
-    struct kl_err *err) {
+enum kl_rc kl_client_query(struct kl_client *client, const struct kl_query *query,
+    struct kl_reply *ret, struct kl_err *err) {
     struct kl_buf body;
     kl_buf_init(&body, MAX_REQUEST);
     struct kl_reply reply = {0};

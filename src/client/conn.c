@@ -1,8 +1,10 @@
-/* A byte stream to the server: TCP or TLS on a non-blocking socket, with deadlines and a way to be interrupted.
+/* A byte stream to the server: TCP or TLS on a non-blocking socket, with deadlines and a way to be
+ * interrupted.
  *
- * Every wait is one poll over the socket and the cancel descriptor, so that Ctrl+C ends a connect, a TLS handshake, a
- * read and a write alike. Certificates are verified against the system's authorities (SSL_CERT_FILE and SSL_CERT_DIR
- * choose others) and against the host's name or address; there is no switch to turn that off. One thread at a time. */
+ * Every wait is one poll over the socket and the cancel descriptor, so that Ctrl+C ends a connect,
+ * a TLS handshake, a read and a write alike. Certificates are verified against the system's
+ * authorities (SSL_CERT_FILE and SSL_CERT_DIR choose others) and against the host's name or
+ * address; there is no switch to turn that off. One thread at a time. */
 #include "client/internal.h"
 
 #include <errno.h>
@@ -19,9 +21,11 @@
 #include <unistd.h>
 
 /* Waits for `events`; KL_E_CANCELLED and KL_E_TIMEOUT as promised above. */
-static enum kl_rc wait_for(struct kl_conn *c, short events, int64_t deadline_ms, struct kl_err *err) {
+static enum kl_rc wait_for(
+    struct kl_conn *c, short events, int64_t deadline_ms, struct kl_err *err) {
     for (;;) {
-        struct pollfd fds[2] = {{.fd = c->fd, .events = events}, {.fd = c->cancel_fd, .events = POLLIN}};
+        struct pollfd fds[2] = {
+            {.fd = c->fd, .events = events}, {.fd = c->cancel_fd, .events = POLLIN}};
         int wait = -1;
         if (deadline_ms != 0) {
             int64_t left = deadline_ms - kl_clock_mono_ms();
@@ -60,8 +64,10 @@ static enum kl_rc tls_error(struct kl_conn *c, const char *what, struct kl_err *
     return kl_fail(err, KL_E_IO, "TLS %s: %s", what, text);
 }
 
-/* After a TLS call that did not finish: waits for what it wants. KL_E_END at a clean or abrupt end of the stream. */
-static enum kl_rc tls_wait(struct kl_conn *c, int result, const char *what, int64_t deadline_ms, struct kl_err *err) {
+/* After a TLS call that did not finish: waits for what it wants. KL_E_END at a clean or abrupt end
+ * of the stream. */
+static enum kl_rc tls_wait(
+    struct kl_conn *c, int result, const char *what, int64_t deadline_ms, struct kl_err *err) {
     int saved = errno;
     switch (SSL_get_error(c->ssl, result)) {
     case SSL_ERROR_WANT_READ:
@@ -91,8 +97,8 @@ SSL_CTX *kl_conn__tls_new(struct kl_err *err) {
     return ctx;
 }
 
-static enum kl_rc tls_start(struct kl_conn *c, const char *host, SSL_CTX *ctx, int64_t deadline_ms,
-    struct kl_err *err) {
+static enum kl_rc tls_start(
+    struct kl_conn *c, const char *host, SSL_CTX *ctx, int64_t deadline_ms, struct kl_err *err) {
     c->ssl = SSL_new(ctx);
     struct in6_addr ip;
     bool is_ip = inet_pton(AF_INET, host, &ip) == 1 || inet_pton(AF_INET6, host, &ip) == 1;
@@ -116,7 +122,8 @@ static enum kl_rc tls_start(struct kl_conn *c, const char *host, SSL_CTX *ctx, i
     }
 }
 
-static enum kl_rc tcp_connect(struct kl_conn *c, const struct addrinfo *ai, int64_t deadline_ms, struct kl_err *err) {
+static enum kl_rc tcp_connect(
+    struct kl_conn *c, const struct addrinfo *ai, int64_t deadline_ms, struct kl_err *err) {
     c->fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
     if (c->fd < 0) {
         return kl_fail(err, KL_E_IO, "socket: %s", strerror(errno));
@@ -137,7 +144,8 @@ static enum kl_rc tcp_connect(struct kl_conn *c, const struct addrinfo *ai, int6
 }
 
 /* The addresses of the host in the resolver's order, until one takes the connection. */
-static enum kl_rc connect_any(struct kl_conn *c, const struct kl_url *url, int64_t deadline_ms, struct kl_err *err) {
+static enum kl_rc connect_any(
+    struct kl_conn *c, const struct kl_url *url, int64_t deadline_ms, struct kl_err *err) {
     char port[8];
     snprintf(port, sizeof(port), "%d", url->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
@@ -161,8 +169,8 @@ static enum kl_rc connect_any(struct kl_conn *c, const struct kl_url *url, int64
     return result;
 }
 
-enum kl_rc kl_conn__open(struct kl_conn *c, const struct kl_client_options *options, SSL_CTX *tls,
-    struct kl_err *err) {
+enum kl_rc kl_conn__open(
+    struct kl_conn *c, const struct kl_client_options *options, SSL_CTX *tls, struct kl_err *err) {
     const struct kl_url *url = &options->url;
     int timeout = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : 10000;
     int64_t deadline = kl_clock_mono_ms() + timeout;
@@ -191,8 +199,8 @@ void kl_conn__close(struct kl_conn *c) {
     }
 }
 
-enum kl_rc kl_conn__read(struct kl_conn *c, char *to, size_t size, int64_t deadline_ms, size_t *ret_n,
-    struct kl_err *err) {
+enum kl_rc kl_conn__read(struct kl_conn *c, char *to, size_t size, int64_t deadline_ms,
+    size_t *ret_n, struct kl_err *err) {
     for (;;) {
         errno = 0;
         if (c->ssl != NULL) {
@@ -220,7 +228,8 @@ enum kl_rc kl_conn__read(struct kl_conn *c, char *to, size_t size, int64_t deadl
     }
 }
 
-enum kl_rc kl_conn__write(struct kl_conn *c, struct kl_slice bytes, int64_t deadline_ms, struct kl_err *err) {
+enum kl_rc kl_conn__write(
+    struct kl_conn *c, struct kl_slice bytes, int64_t deadline_ms, struct kl_err *err) {
     while (bytes.len > 0) {
         errno = 0;
         if (c->ssl != NULL) {

@@ -1,10 +1,10 @@
-/* Reads one HTTP/1.1 response from pieces of any size. No socket, no allocation that the peer could size beyond the
- * limits: head 64 KiB, body as the caller says.
+/* Reads one HTTP/1.1 response from pieces of any size. No socket, no allocation that the peer
+ * could size beyond the limits: head 64 KiB, body as the caller says.
  *
- * Framing follows RFC 9112 section 6.3: no body after 101, 204 and 304; then chunked; then Content-Length; then all up
- * to the end of the connection. A response with both, with two different lengths, or with a length that is not a plain
- * number is refused, since client and proxy could disagree about where it ends. 1xx responses other than 101 are
- * skipped. */
+ * Framing follows RFC 9112 section 6.3: no body after 101, 204 and 304; then chunked; then
+ * Content-Length; then all up to the end of the connection. A response with both, with two
+ * different lengths, or with a length that is not a plain number is refused, since client and
+ * proxy could disagree about where it ends. 1xx responses other than 101 are skipped. */
 #include "client/internal.h"
 
 void kl_http__init(struct kl_http *h, size_t max_body) {
@@ -81,28 +81,32 @@ static bool list_has(struct kl_slice list, const char *word) {
 static enum kl_rc parse_status(struct kl_http *h, struct kl_slice line, struct kl_err *err) {
     static const char want[] = "HTTP/1.";
     bool ok = line.len >= 12 && memcmp(line.ptr, want, sizeof(want) - 1) == 0 &&
-        (line.ptr[7] == '0' || line.ptr[7] == '1') && line.ptr[8] == ' ' && (line.len == 12 || line.ptr[12] == ' ');
+              (line.ptr[7] == '0' || line.ptr[7] == '1') && line.ptr[8] == ' ' &&
+              (line.len == 12 || line.ptr[12] == ' ');
     int status = 0;
     for (int i = 9; ok && i < 12; i++) {
         ok = line.ptr[i] >= '0' && line.ptr[i] <= '9';
         status = status * 10 + (line.ptr[i] - '0');
     }
     if (!ok || status < 100) {
-        return kl_fail(err, KL_E_CORRUPT, "the answer is not HTTP/1.1: is this the port of a KalamDB server?");
+        return kl_fail(
+            err, KL_E_CORRUPT, "the answer is not HTTP/1.1: is this the port of a KalamDB server?");
     }
     h->status = status;
     h->keep_alive = line.ptr[7] == '1';
     return KL_OK;
 }
 
-static enum kl_rc parse_length(struct kl_http *h, struct kl_slice rest, bool *ret_has, struct kl_err *err) {
+static enum kl_rc parse_length(
+    struct kl_http *h, struct kl_slice rest, bool *ret_has, struct kl_err *err) {
     struct kl_slice value;
     *ret_has = false;
     while (next_header(&rest, "content-length", &value)) {
         uint64_t n = 0;
         bool digits = value.len > 0 && value.ptr[0] >= '0' && value.ptr[0] <= '9';
         if (!digits || !kl_parse_u64(value, &n) || (*ret_has && n != h->left)) {
-            return kl_fail(err, KL_E_CORRUPT, "the answer has a Content-Length that is not one number");
+            return kl_fail(
+                err, KL_E_CORRUPT, "the answer has a Content-Length that is not one number");
         }
         h->left = n;
         *ret_has = true;
@@ -128,17 +132,20 @@ static enum kl_rc parse_head(struct kl_http *h, struct kl_err *err) {
     }
     value = kl_http__header(h, "content-encoding");
     if (value.len > 0 && !kl_slice_ieq_str(value, "identity")) {
-        return kl_fail(err, KL_E_CORRUPT, "the answer has an encoding that was not asked for: %.*s", KL_FMT(value));
+        return kl_fail(err, KL_E_CORRUPT, "the answer has an encoding that was not asked for: %.*s",
+            KL_FMT(value));
     }
     value = kl_http__header(h, "transfer-encoding");
     if (value.ptr != NULL) {
         if (!kl_slice_ieq_str(value, "chunked") || has_length) {
-            return kl_fail(err, KL_E_CORRUPT, "the answer's Transfer-Encoding is not understood: %.*s", KL_FMT(value));
+            return kl_fail(err, KL_E_CORRUPT,
+                "the answer's Transfer-Encoding is not understood: %.*s", KL_FMT(value));
         }
         h->state = KL_HTTP_CHUNK_SIZE;
     } else if (has_length) {
         if (h->left > h->body.limit) {
-            return kl_fail(err, KL_E_TOO_LARGE, "the answer has %llu bytes, more than the limit of %zu",
+            return kl_fail(err, KL_E_TOO_LARGE,
+                "the answer has %llu bytes, more than the limit of %zu",
                 (unsigned long long)h->left, h->body.limit);
         }
         h->state = h->left > 0 ? KL_HTTP_BODY : KL_HTTP_DONE;
@@ -149,16 +156,20 @@ static enum kl_rc parse_head(struct kl_http *h, struct kl_err *err) {
     return KL_OK;
 }
 
-/* Looks for the empty line only where new bytes are, so that a head fed byte by byte costs its length. */
-static enum kl_rc feed_head(struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
+/* Looks for the empty line only where new bytes are, so that a head fed byte by byte costs its
+ * length. */
+static enum kl_rc feed_head(
+    struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
     for (size_t i = 0; i < in.len; i++) {
         kl_buf_putc(&h->head, in.ptr[i]);
         if (h->head.failed) {
-            return kl_fail(err, KL_E_TOO_LARGE, "the answer's header is larger than %d bytes", KL_HTTP_MAX_HEAD);
+            return kl_fail(err, KL_E_TOO_LARGE, "the answer's header is larger than %d bytes",
+                KL_HTTP_MAX_HEAD);
         }
         const char *end = h->head.data + h->head.len;
-        bool empty_line = in.ptr[i] == '\n' &&
-            ((h->head.len >= 2 && end[-2] == '\n') || (h->head.len >= 3 && end[-2] == '\r' && end[-3] == '\n'));
+        bool empty_line =
+            in.ptr[i] == '\n' && ((h->head.len >= 2 && end[-2] == '\n') ||
+                                     (h->head.len >= 3 && end[-2] == '\r' && end[-3] == '\n'));
         if (empty_line) {
             *ret_used = i + 1;
             return parse_head(h, err);
@@ -168,11 +179,13 @@ static enum kl_rc feed_head(struct kl_http *h, struct kl_slice in, size_t *ret_u
     return KL_OK;
 }
 
-static enum kl_rc feed_data(struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
+static enum kl_rc feed_data(
+    struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
     size_t n = h->state == KL_HTTP_BODY_TO_END ? in.len : (size_t)KL_MIN((uint64_t)in.len, h->left);
     kl_buf_append(&h->body, in.ptr, n);
     if (h->body.failed) {
-        return kl_fail(err, KL_E_TOO_LARGE, "the answer is larger than the limit of %zu bytes", h->body.limit);
+        return kl_fail(
+            err, KL_E_TOO_LARGE, "the answer is larger than the limit of %zu bytes", h->body.limit);
     }
     *ret_used = n;
     if (h->state != KL_HTTP_BODY_TO_END) {
@@ -204,7 +217,8 @@ static enum kl_rc parse_chunk_size(struct kl_http *h, struct kl_err *err) {
         return kl_fail(err, KL_E_CORRUPT, "the answer has a chunk without a size");
     }
     if (size > h->body.limit - h->body.len) {
-        return kl_fail(err, KL_E_TOO_LARGE, "the answer is larger than the limit of %zu bytes", h->body.limit);
+        return kl_fail(
+            err, KL_E_TOO_LARGE, "the answer is larger than the limit of %zu bytes", h->body.limit);
     }
     h->left = size;
     h->state = size == 0 ? KL_HTTP_TRAILER : KL_HTTP_CHUNK_DATA;
@@ -218,7 +232,9 @@ static enum kl_rc chunk_line(struct kl_http *h, struct kl_err *err) {
     }
     if (h->state == KL_HTTP_CHUNK_END) {
         h->state = KL_HTTP_CHUNK_SIZE;
-        return h->line.len == 0 ? KL_OK : kl_fail(err, KL_E_CORRUPT, "the answer has a chunk longer than its size");
+        return h->line.len == 0
+                   ? KL_OK
+                   : kl_fail(err, KL_E_CORRUPT, "the answer has a chunk longer than its size");
     }
     if (h->line.len == 0) {
         h->state = KL_HTTP_DONE;
@@ -226,7 +242,8 @@ static enum kl_rc chunk_line(struct kl_http *h, struct kl_err *err) {
     return KL_OK;
 }
 
-static enum kl_rc feed_line(struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
+static enum kl_rc feed_line(
+    struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
     const char *lf = memchr(in.ptr, '\n', in.len);
     size_t n = lf ? (size_t)(lf - in.ptr) : in.len;
     if (h->state == KL_HTTP_TRAILER) {
@@ -234,7 +251,8 @@ static enum kl_rc feed_line(struct kl_http *h, struct kl_slice in, size_t *ret_u
     }
     kl_buf_append(&h->line, in.ptr, n);
     if (h->line.failed || h->trailer > KL_HTTP_MAX_TRAILER) {
-        return kl_fail(err, KL_E_CORRUPT, "the answer has a chunk header or trailer that does not end");
+        return kl_fail(
+            err, KL_E_CORRUPT, "the answer has a chunk header or trailer that does not end");
     }
     *ret_used = lf ? n + 1 : n;
     if (lf == NULL) {
@@ -248,7 +266,8 @@ static enum kl_rc feed_line(struct kl_http *h, struct kl_slice in, size_t *ret_u
     return rc;
 }
 
-enum kl_rc kl_http__feed(struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
+enum kl_rc kl_http__feed(
+    struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err) {
     size_t used = 0;
     while (used < in.len && h->state != KL_HTTP_DONE) {
         struct kl_slice rest = kl_slice_from(in, used);

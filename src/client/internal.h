@@ -1,4 +1,5 @@
-/* Shared inside client/: the byte connection and the two protocol codecs, which know nothing of sockets. */
+/* Shared inside client/: the byte connection and the two protocol codecs, which know nothing of
+ * sockets. */
 #ifndef KL_CLIENT_INTERNAL_H
 #define KL_CLIENT_INTERNAL_H
 
@@ -13,12 +14,14 @@ struct kl_conn {
     SSL *ssl; /* NULL: plain */
 };
 /* Deadlines are of kl_clock_mono_ms; 0 means none. */
-enum kl_rc kl_conn__open(struct kl_conn *c, const struct kl_client_options *options, SSL_CTX *tls, struct kl_err *err);
+enum kl_rc kl_conn__open(
+    struct kl_conn *c, const struct kl_client_options *options, SSL_CTX *tls, struct kl_err *err);
 void kl_conn__close(struct kl_conn *c);
 /* At least one byte; KL_E_END when the peer has closed. */
-enum kl_rc kl_conn__read(struct kl_conn *c, char *to, size_t size, int64_t deadline_ms, size_t *ret_n,
-    struct kl_err *err);
-enum kl_rc kl_conn__write(struct kl_conn *c, struct kl_slice bytes, int64_t deadline_ms, struct kl_err *err);
+enum kl_rc kl_conn__read(struct kl_conn *c, char *to, size_t size, int64_t deadline_ms,
+    size_t *ret_n, struct kl_err *err);
+enum kl_rc kl_conn__write(
+    struct kl_conn *c, struct kl_slice bytes, int64_t deadline_ms, struct kl_err *err);
 /* The peer sent something, or closed, while nothing was asked of it. */
 bool kl_conn__has_news(struct kl_conn *c);
 SSL_CTX *kl_conn__tls_new(struct kl_err *err);
@@ -50,8 +53,10 @@ struct kl_http {
 void kl_http__init(struct kl_http *h, size_t max_body);
 void kl_http__deinit(struct kl_http *h);
 void kl_http__reset(struct kl_http *h); /* for the next response */
-/* Consumes bytes until the response is complete (state DONE) or the input ends; what follows is not touched. */
-enum kl_rc kl_http__feed(struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err);
+/* Consumes bytes until the response is complete (state DONE) or the input ends; what follows is
+ * not touched. */
+enum kl_rc kl_http__feed(
+    struct kl_http *h, struct kl_slice in, size_t *ret_used, struct kl_err *err);
 /* The connection ended: completes a body without a length, fails anything else that is not done. */
 enum kl_rc kl_http__end(struct kl_http *h, struct kl_err *err);
 /* Value of a header of a finished head; none: ptr NULL. */
@@ -75,9 +80,11 @@ struct kl_ws_frame {
     struct kl_slice payload; /* in the input */
 };
 /* A client's frame: masked. */
-void kl_ws__encode(struct kl_buf *out, enum kl_ws_op op, struct kl_slice payload, const uint8_t mask[4]);
+void kl_ws__encode(
+    struct kl_buf *out, enum kl_ws_op op, struct kl_slice payload, const uint8_t mask[4]);
 /* A server's frame at the start of `in`. *ret_used 0: not complete yet. */
-enum kl_rc kl_ws__decode(struct kl_slice in, struct kl_ws_frame *ret, size_t *ret_used, struct kl_err *err);
+enum kl_rc kl_ws__decode(
+    struct kl_slice in, struct kl_ws_frame *ret, size_t *ret_used, struct kl_err *err);
 /* Sec-WebSocket-Accept that belongs to a Sec-WebSocket-Key. */
 void kl_ws__accept(const char *key, char ret[29]);
 

@@ -1,9 +1,10 @@
 /* A live query over one WebSocket, subscribed again after a loss.
  *
- * `seen` is the highest _seq that was handed out (or, once a load is ready, the place that the server named for it), and
- * every new subscription asks for what came after it. Before anything was seen the original options are sent again.
- * After a loss the connection is opened again without end, with a wait that doubles from RETRY_FIRST_MS to
- * RETRY_LAST_MS, until the caller stops asking; a refused token ends the query, unless a refresh renews it. */
+ * `seen` is the highest _seq that was handed out (or, once a load is ready, the place that the
+ * server named for it), and every new subscription asks for what came after it. Before anything
+ * was seen the original options are sent again. After a loss the connection is opened again
+ * without end, with a wait that doubles from RETRY_FIRST_MS to RETRY_LAST_MS, until the caller
+ * stops asking; a refused token ends the query, unless a refresh renews it. */
 #include "client/internal.h"
 
 #include <poll.h>
@@ -39,8 +40,8 @@ static enum kl_rc send_subscribe(struct kl_live *live, struct kl_err *err) {
         json_object_set_new(options, "from", json_integer(live->seen));
         json_object_del(options, "last_rows");
     }
-    json_t *message = json_pack("{s:s, s:{s:s, s:s, s:o}}", "type", "subscribe", "subscription", "id", live->id, "sql",
-        live->sql, "options", options);
+    json_t *message = json_pack("{s:s, s:{s:s, s:s, s:o}}", "type", "subscribe", "subscription",
+        "id", live->id, "sql", live->sql, "options", options);
     if (message == NULL) {
         return kl_fail(err, KL_E_INVALID_INPUT, "the live query is not valid UTF-8");
     }
@@ -57,8 +58,8 @@ static enum kl_rc open_ws(struct kl_live *live, struct kl_err *err) {
     return rc == KL_OK ? send_subscribe(live, err) : rc;
 }
 
-enum kl_rc kl_live_start(struct kl_client *client, const struct kl_live_options *options, struct kl_live **ret,
-    struct kl_err *err) {
+enum kl_rc kl_live_start(struct kl_client *client, const struct kl_live_options *options,
+    struct kl_live **ret, struct kl_err *err) {
     struct kl_live *live = kl_xcalloc(1, sizeof(*live));
     live->client = client;
     live->id = options->id ? kl_xstrdup(options->id)
@@ -81,7 +82,8 @@ void kl_live_free(struct kl_live *live) {
         return;
     }
     if (live->ws != NULL) {
-        json_t *message = json_pack("{s:s, s:s}", "type", "unsubscribe", "subscription_id", live->id);
+        json_t *message =
+            json_pack("{s:s, s:s}", "type", "unsubscribe", "subscription_id", live->id);
         if (message != NULL) {
             send_json(live, message, NULL);
             json_decref(message);
@@ -130,7 +132,8 @@ static bool rows_ok(const json_t *rows, bool needed) {
 
 static bool is_ready(const json_t *control) {
     const char *status = json_string_value(json_object_get(control, "status"));
-    return (status && strcmp(status, "ready") == 0) || json_is_false(json_object_get(control, "has_more"));
+    return (status && strcmp(status, "ready") == 0) ||
+           json_is_false(json_object_get(control, "has_more"));
 }
 
 static enum kl_rc bad_message(struct kl_err *err) {
@@ -173,8 +176,8 @@ static enum kl_rc take_batch(struct kl_live *live, struct kl_live_event *ret, st
         live->seen = KL_MAX(live->seen, as_seq(json_object_get(control, "last_seq_id")));
         return KL_OK;
     }
-    json_t *next = json_pack("{s:s, s:s, s:O*}", "type", "next_batch", "subscription_id", live->id, "last_seq_id",
-        json_object_get(control, "last_seq_id"));
+    json_t *next = json_pack("{s:s, s:s, s:O*}", "type", "next_batch", "subscription_id", live->id,
+        "last_seq_id", json_object_get(control, "last_seq_id"));
     if (next != NULL) {
         send_json(live, next, NULL); /* a failure shows at the next read */
         json_decref(next);
@@ -210,12 +213,13 @@ static enum kl_rc take_change(struct kl_live *live, struct kl_live_event *ret, s
 static enum kl_rc take_error(struct kl_live *live, struct kl_err *err) {
     const char *code = json_string_value(json_object_get(live->message, "code"));
     const char *message = json_string_value(json_object_get(live->message, "message"));
-    return kl_fail(err, KL_E_EXEC, "%s: %s", code ? code : "error", message ? message : "no reason given");
+    return kl_fail(
+        err, KL_E_EXEC, "%s: %s", code ? code : "error", message ? message : "no reason given");
 }
 
 /* One message of the server. *ret_event stays false for those that say nothing to the caller. */
-static enum kl_rc take_message(struct kl_live *live, struct kl_slice text, struct kl_live_event *ret, bool *ret_event,
-    struct kl_err *err) {
+static enum kl_rc take_message(struct kl_live *live, struct kl_slice text,
+    struct kl_live_event *ret, bool *ret_event, struct kl_err *err) {
     json_decref(live->message);
     live->message = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_ALLOW_NUL, NULL);
     const char *type = json_string_value(json_object_get(live->message, "type"));
@@ -267,7 +271,9 @@ static enum kl_rc sleep_until(struct kl_live *live, int64_t until, struct kl_err
     }
 }
 
-static bool is_loss(enum kl_rc rc) { return rc == KL_E_IO || rc == KL_E_END; }
+static bool is_loss(enum kl_rc rc) {
+    return rc == KL_E_IO || rc == KL_E_END;
+}
 
 static enum kl_rc reopen(struct kl_live *live, int64_t end, struct kl_err *err) {
     while (live->ws == NULL) {
@@ -288,7 +294,8 @@ static enum kl_rc reopen(struct kl_live *live, int64_t end, struct kl_err *err) 
     return KL_OK;
 }
 
-enum kl_rc kl_live_next(struct kl_live *live, int timeout_ms, struct kl_live_event *ret, struct kl_err *err) {
+enum kl_rc kl_live_next(
+    struct kl_live *live, int timeout_ms, struct kl_live_event *ret, struct kl_err *err) {
     int64_t end = timeout_ms < 0 ? INT64_MAX : kl_clock_mono_ms() + timeout_ms;
     for (;;) {
         if (live->ws == NULL) {
@@ -296,7 +303,8 @@ enum kl_rc kl_live_next(struct kl_live *live, int timeout_ms, struct kl_live_eve
         }
         int64_t left = end == INT64_MAX ? -1 : KL_MAX(end - kl_clock_mono_ms(), 0);
         struct kl_slice text;
-        enum kl_rc rc = kl_ws_recv(live->ws, left < 0 ? -1 : (int)KL_MIN(left, INT32_MAX), &text, &live->lost);
+        enum kl_rc rc =
+            kl_ws_recv(live->ws, left < 0 ? -1 : (int)KL_MIN(left, INT32_MAX), &text, &live->lost);
         if (is_loss(rc)) {
             lose(live, ret);
             return KL_OK;

@@ -1,6 +1,6 @@
-/* The answer to a statement, checked once so that whoever prints it can trust its shape: `results` is an array of
- * objects; where a result has rows, `schema` is an array of objects with a name, `rows` an array of arrays as long as
- * the schema. Pure; any thread. */
+/* The answer to a statement, checked once so that whoever prints it can trust its shape: `results`
+ * is an array of objects; where a result has rows, `schema` is an array of objects with a name,
+ * `rows` an array of arrays as long as the schema. Pure; any thread. */
 #include "client/client.h"
 
 void kl_reply_deinit(struct kl_reply *reply) {
@@ -20,7 +20,8 @@ static bool schema_ok(const json_t *schema) {
 }
 
 static bool result_ok(const json_t *result) {
-    const json_t *schema = json_object_get(result, "schema"), *rows = json_object_get(result, "rows");
+    const json_t *schema = json_object_get(result, "schema"),
+                 *rows = json_object_get(result, "rows");
     if (!json_is_object(result)) {
         return false;
     }
@@ -55,7 +56,8 @@ static bool take_error(struct kl_reply *reply) {
         return false;
     }
     const json_t *from = json_is_object(error) ? error : reply->root;
-    const char *code = json_string_value(json_is_object(error) ? json_object_get(error, "code") : error);
+    const char *code =
+        json_string_value(json_is_object(error) ? json_object_get(error, "code") : error);
     const char *message = json_string_value(json_object_get(from, "message"));
     reply->failed = true;
     reply->code = code ? code : "UNKNOWN";
@@ -66,7 +68,8 @@ static bool take_error(struct kl_reply *reply) {
     return true;
 }
 
-enum kl_rc kl_reply_parse(struct kl_slice body, int http_status, struct kl_reply *ret, struct kl_err *err) {
+enum kl_rc kl_reply_parse(
+    struct kl_slice body, int http_status, struct kl_reply *ret, struct kl_err *err) {
     json_error_t where;
     struct kl_reply reply = {.http_status = http_status};
     reply.root = json_loadb(body.ptr ? body.ptr : "", body.len, JSON_ALLOW_NUL, &where);
@@ -75,7 +78,8 @@ enum kl_rc kl_reply_parse(struct kl_slice body, int http_status, struct kl_reply
         if (http_status >= 400) {
             return kl_fail(err, KL_E_IO, "the server answered with HTTP status %d", http_status);
         }
-        return kl_fail(err, KL_E_CORRUPT, "the answer is not the JSON that a KalamDB server sends: %s", where.text);
+        return kl_fail(err, KL_E_CORRUPT,
+            "the answer is not the JSON that a KalamDB server sends: %s", where.text);
     }
     reply.took_ms = json_number_value(json_object_get(reply.root, "took"));
     reply.results = json_object_get(reply.root, "results");
@@ -85,7 +89,8 @@ enum kl_rc kl_reply_parse(struct kl_slice body, int http_status, struct kl_reply
         json_object_set_new(reply.root, "results", json_array());
         reply.results = json_object_get(reply.root, "results");
     }
-    bool ok = results_ok(reply.results) && (failed || (status != NULL && strcmp(status, "success") == 0));
+    bool ok =
+        results_ok(reply.results) && (failed || (status != NULL && strcmp(status, "success") == 0));
     if (!ok) {
         json_decref(reply.root);
         return kl_fail(err, KL_E_CORRUPT, "the answer does not have the shape of a SQL result");

@@ -1,21 +1,24 @@
-/* Addresses of servers: a deliberately small part of RFC 3986, since a KalamDB server lives at the root of its
- * authority. Pure; any thread. */
+/* Addresses of servers: a deliberately small part of RFC 3986, since a KalamDB server lives at the
+ * root of its authority. Pure; any thread. */
 #include "client/client.h"
 
 #include <stdio.h>
 
 static bool is_loopback(struct kl_slice host) {
-    return kl_slice_ieq_str(host, "localhost") || kl_slice_eq_str(host, "127.0.0.1") || kl_slice_eq_str(host, "::1");
+    return kl_slice_ieq_str(host, "localhost") || kl_slice_eq_str(host, "127.0.0.1") ||
+           kl_slice_eq_str(host, "::1");
 }
 
-bool kl_url_is_local(const struct kl_url *url) { return is_loopback(kl_slice_str(url->host)); }
+bool kl_url_is_local(const struct kl_url *url) {
+    return is_loopback(kl_slice_str(url->host));
+}
 
 /* Only what may stand in a host name or an IP address: nothing that could add a header line. */
 static bool host_ok(struct kl_slice host) {
     for (size_t i = 0; i < host.len; i++) {
         char c = host.ptr[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-            c == '-' || c == '_' || c == ':' || c == '%';
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '-' || c == '_' || c == ':' || c == '%';
         if (!ok) {
             return false;
         }
@@ -38,7 +41,8 @@ static enum kl_rc fill(struct kl_slice host, int port, struct kl_url *ret, struc
     return KL_OK;
 }
 
-enum kl_rc kl_url_from_host(struct kl_slice host, int port, struct kl_url *ret, struct kl_err *err) {
+enum kl_rc kl_url_from_host(
+    struct kl_slice host, int port, struct kl_url *ret, struct kl_err *err) {
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
         host = kl_slice(host.ptr + 1, host.len - 2);
     }
@@ -49,7 +53,8 @@ enum kl_rc kl_url_from_host(struct kl_slice host, int port, struct kl_url *ret, 
 }
 
 /* "host", "host:port", "[v6]", "[v6]:port". */
-static enum kl_rc split_authority(struct kl_slice text, struct kl_slice *ret_host, int *ret_port, struct kl_err *err) {
+static enum kl_rc split_authority(
+    struct kl_slice text, struct kl_slice *ret_host, int *ret_port, struct kl_err *err) {
     struct kl_slice rest;
     if (text.len > 0 && text.ptr[0] == '[') {
         const char *close = memchr(text.ptr, ']', text.len);
@@ -67,7 +72,8 @@ static enum kl_rc split_authority(struct kl_slice text, struct kl_slice *ret_hos
     *ret_port = KL_CLIENT_DEFAULT_PORT;
     if (rest.len > 0) {
         int64_t port = 0;
-        if (rest.ptr[0] != ':' || !kl_parse_i64(kl_slice_from(rest, 1), &port) || port < 1 || port > 65535) {
+        if (rest.ptr[0] != ':' || !kl_parse_i64(kl_slice_from(rest, 1), &port) || port < 1 ||
+            port > 65535) {
             return kl_fail(err, KL_E_INVALID_INPUT, "a port is a number from 1 to 65535");
         }
         *ret_port = (int)port;

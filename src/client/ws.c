@@ -1,8 +1,9 @@
 /* A WebSocket connection to /v1/ws: handshake, messages, keep-alive.
  *
- * Text messages are JSON; binary ones are gzip of JSON and are unpacked here. A message in fragments is put together
- * up to the limits of internal.h. A ping goes out after PING_MS without anything sent, which also tells the server that
- * we live; a connection from which nothing came for SILENCE_MS is taken for dead. Both clocks only run inside recv. */
+ * Text messages are JSON; binary ones are gzip of JSON and are unpacked here. A message in
+ * fragments is put together up to the limits of internal.h. A ping goes out after PING_MS without
+ * anything sent, which also tells the server that we live; a connection from which nothing came
+ * for SILENCE_MS is taken for dead. Both clocks only run inside recv. */
 #include "client/internal.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 struct kl_ws {
     struct kl_conn conn;
-    struct kl_buf in;      /* bytes from the server; those before `used` are done with */
+    struct kl_buf in; /* bytes from the server; those before `used` are done with */
     size_t used;
     struct kl_buf message; /* fragments so far */
     struct kl_buf text;    /* the unpacked message */
@@ -22,14 +23,16 @@ struct kl_ws {
     bool closing;
 };
 
-static enum kl_rc send_frame(struct kl_ws *ws, enum kl_ws_op op, struct kl_slice payload, struct kl_err *err) {
+static enum kl_rc send_frame(
+    struct kl_ws *ws, enum kl_ws_op op, struct kl_slice payload, struct kl_err *err) {
     struct kl_buf out;
     kl_buf_init(&out, KL_WS_MAX_TEXT + 16);
     uint8_t mask[4];
     kl_random_bytes(mask, sizeof(mask));
     kl_ws__encode(&out, op, payload, mask);
     enum kl_rc rc = out.failed ? kl_fail(err, KL_E_TOO_LARGE, "the message is larger than 64 MiB")
-                               : kl_conn__write(&ws->conn, kl_buf_view(&out), kl_client__deadline(SILENCE_MS), err);
+                               : kl_conn__write(&ws->conn, kl_buf_view(&out),
+                                     kl_client__deadline(SILENCE_MS), err);
     kl_buf_deinit(&out);
     ws->last_out_ms = kl_clock_mono_ms();
     return rc;
@@ -39,7 +42,9 @@ enum kl_rc kl_ws_send(struct kl_ws *ws, struct kl_slice text, struct kl_err *err
     return send_frame(ws, KL_WS_TEXT, text, err);
 }
 
-int kl_ws_fd(const struct kl_ws *ws) { return ws->conn.fd; }
+int kl_ws_fd(const struct kl_ws *ws) {
+    return ws->conn.fd;
+}
 
 void kl_ws_free(struct kl_ws *ws) {
     if (ws == NULL) {
@@ -64,18 +69,20 @@ void kl_ws_free(struct kl_ws *ws) {
 
 /* ---- handshake ---- */
 
-static enum kl_rc send_upgrade(struct kl_ws *ws, const struct kl_client *client, const char *key, int64_t deadline,
-    struct kl_err *err) {
+static enum kl_rc send_upgrade(struct kl_ws *ws, const struct kl_client *client, const char *key,
+    int64_t deadline, struct kl_err *err) {
     struct kl_buf out;
     kl_buf_init(&out, 64 * 1024);
     kl_buf_printf(&out,
-        "GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUser-Agent: kalam/%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUser-Agent: kalam/%s\r\nUpgrade: "
+        "websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n",
         client->options.url.authority, KL_VERSION, key);
     for (const char *p = client->token; p && *p; p++) {
         if (*p <= ' ' || *p > '~') {
             kl_buf_deinit(&out);
-            return kl_fail(err, KL_E_INVALID_CREDENTIALS, "the token holds characters that no token has");
+            return kl_fail(
+                err, KL_E_INVALID_CREDENTIALS, "the token holds characters that no token has");
         }
     }
     if (client->token != NULL) {
@@ -90,11 +97,12 @@ static enum kl_rc send_upgrade(struct kl_ws *ws, const struct kl_client *client,
 
 static enum kl_rc check_upgrade(const struct kl_http *http, const char *key, struct kl_err *err) {
     if (http->status == 401 || http->status == 403) {
-        return kl_fail(err, KL_E_INVALID_CREDENTIALS, "the server refused the live connection with HTTP status %d",
-            http->status);
+        return kl_fail(err, KL_E_INVALID_CREDENTIALS,
+            "the server refused the live connection with HTTP status %d", http->status);
     }
     if (http->status != 101) {
-        return kl_fail(err, KL_E_IO, "the server answered with HTTP status %d instead of a WebSocket", http->status);
+        return kl_fail(err, KL_E_IO,
+            "the server answered with HTTP status %d instead of a WebSocket", http->status);
     }
     char want[29];
     kl_ws__accept(key, want);
@@ -106,7 +114,8 @@ static enum kl_rc check_upgrade(const struct kl_http *http, const char *key, str
 }
 
 /* Reads the answer to the upgrade; what follows it already belongs to the frames. */
-static enum kl_rc read_upgrade(struct kl_ws *ws, const char *key, int64_t deadline, struct kl_err *err) {
+static enum kl_rc read_upgrade(
+    struct kl_ws *ws, const char *key, int64_t deadline, struct kl_err *err) {
     struct kl_http http;
     kl_http__init(&http, 64 * 1024);
     enum kl_rc rc = KL_OK;
@@ -136,13 +145,16 @@ static enum kl_rc await_auth(struct kl_ws *ws, struct kl_err *err) {
     struct kl_slice text;
     enum kl_rc rc = kl_ws_recv(ws, HANDSHAKE_MS, &text, err);
     if (rc != KL_OK) {
-        return rc == KL_E_TIMEOUT ? kl_fail(err, KL_E_IO, "the server does not answer over WebSocket") : rc;
+        return rc == KL_E_TIMEOUT
+                   ? kl_fail(err, KL_E_IO, "the server does not answer over WebSocket")
+                   : rc;
     }
     json_t *root = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL, NULL);
     const char *type = json_string_value(json_object_get(root, "type"));
     if (type != NULL && strcmp(type, "auth_error") == 0) {
         const char *message = json_string_value(json_object_get(root, "message"));
-        rc = kl_fail(err, KL_E_INVALID_CREDENTIALS, "%s", message ? message : "the server refused the token");
+        rc = kl_fail(err, KL_E_INVALID_CREDENTIALS, "%s",
+            message ? message : "the server refused the token");
     } else if (type == NULL || strcmp(type, "auth_success") != 0) {
         rc = kl_fail(err, KL_E_CORRUPT, "the server did not begin with auth_success");
     }
@@ -187,8 +199,8 @@ enum kl_rc kl_ws_open(struct kl_client *client, struct kl_ws **ret, struct kl_er
 
 /* ---- messages ---- */
 
-static enum kl_rc unpack(struct kl_ws *ws, uint8_t op, struct kl_slice payload, struct kl_slice *ret,
-    struct kl_err *err) {
+static enum kl_rc unpack(struct kl_ws *ws, uint8_t op, struct kl_slice payload,
+    struct kl_slice *ret, struct kl_err *err) {
     if (op == KL_WS_TEXT) {
         *ret = payload;
         return KL_OK;
@@ -211,13 +223,14 @@ static enum kl_rc peer_closed(struct kl_ws *ws, struct kl_slice payload, struct 
     send_frame(ws, KL_WS_CLOSE, payload.len >= 2 ? kl_slice(payload.ptr, 2) : KL_SLICE_NONE, NULL);
     ws->closing = true;
     if (why.len > 0 && kl_utf8_valid(why)) {
-        return kl_fail(err, KL_E_END, "the server closed the connection: %.*s (%d)", KL_FMT(why), code);
+        return kl_fail(
+            err, KL_E_END, "the server closed the connection: %.*s (%d)", KL_FMT(why), code);
     }
     return kl_fail(err, KL_E_END, "the server closed the connection (%d)", code);
 }
 
-static enum kl_rc data_frame(struct kl_ws *ws, const struct kl_ws_frame *frame, bool *ret_done, struct kl_slice *ret,
-    struct kl_err *err) {
+static enum kl_rc data_frame(struct kl_ws *ws, const struct kl_ws_frame *frame, bool *ret_done,
+    struct kl_slice *ret, struct kl_err *err) {
     bool continues = frame->op == KL_WS_CONTINUE;
     if (continues != (ws->op != 0)) {
         return kl_fail(err, KL_E_CORRUPT, "the server sent WebSocket fragments out of order");
@@ -244,7 +257,8 @@ static enum kl_rc data_frame(struct kl_ws *ws, const struct kl_ws_frame *frame, 
 }
 
 /* Handles whole frames until a message is complete or bytes are missing. */
-static enum kl_rc take_frames(struct kl_ws *ws, bool *ret_done, struct kl_slice *ret, struct kl_err *err) {
+static enum kl_rc take_frames(
+    struct kl_ws *ws, bool *ret_done, struct kl_slice *ret, struct kl_err *err) {
     while (!*ret_done) {
         struct kl_ws_frame frame;
         size_t n = 0;
@@ -280,7 +294,8 @@ static enum kl_rc read_more(struct kl_ws *ws, int64_t deadline, struct kl_err *e
     KL_TRY(kl_conn__read(&ws->conn, bytes, sizeof(bytes), deadline, &n, err));
     kl_buf_append(&ws->in, bytes, n);
     ws->last_in_ms = kl_clock_mono_ms();
-    return ws->in.failed ? kl_fail(err, KL_E_TOO_LARGE, "the server sent a message over the limit") : KL_OK;
+    return ws->in.failed ? kl_fail(err, KL_E_TOO_LARGE, "the server sent a message over the limit")
+                         : KL_OK;
 }
 
 enum kl_rc kl_ws_recv(struct kl_ws *ws, int timeout_ms, struct kl_slice *ret, struct kl_err *err) {
@@ -298,7 +313,8 @@ enum kl_rc kl_ws_recv(struct kl_ws *ws, int timeout_ms, struct kl_slice *ret, st
         enum kl_rc rc = read_more(ws, deadline, err);
         int64_t now = kl_clock_mono_ms();
         if (rc == KL_E_TIMEOUT && now - ws->last_in_ms >= SILENCE_MS) {
-            return kl_fail(err, KL_E_IO, "nothing came from the server for %d seconds", SILENCE_MS / 1000);
+            return kl_fail(
+                err, KL_E_IO, "nothing came from the server for %d seconds", SILENCE_MS / 1000);
         }
         if (rc != KL_OK && (rc != KL_E_TIMEOUT || now >= end)) {
             return rc;

@@ -1,13 +1,15 @@
 /* WebSocket frames (RFC 6455 section 5), from the client's side. Pure.
  *
  *   byte 0      FIN, RSV1-3 (must be 0: no extension is negotiated), opcode
- *   byte 1      MASK (set from us, never from a server), length 0..125, 126: u16 follows, 127: u64 follows
+ *   byte 1      MASK (set from us, never from a server); length 0..125, 126: u16 follows,
+ *               127: u64 follows
  *   then        mask of 4 bytes when MASK, payload */
 #include "client/internal.h"
 
 #include <openssl/evp.h>
 
-void kl_ws__encode(struct kl_buf *out, enum kl_ws_op op, struct kl_slice payload, const uint8_t mask[4]) {
+void kl_ws__encode(
+    struct kl_buf *out, enum kl_ws_op op, struct kl_slice payload, const uint8_t mask[4]) {
     kl_buf_u8(out, (uint8_t)(0x80 | op));
     if (payload.len < 126) {
         kl_buf_u8(out, (uint8_t)(0x80 | payload.len));
@@ -36,15 +38,18 @@ static enum kl_rc check_head(const uint8_t *p, uint64_t length, struct kl_err *e
     if ((p[1] & 0x80) != 0 || (control && (length > 125 || (p[0] & 0x80) == 0))) {
         return kl_fail(err, KL_E_CORRUPT, "the server sent a WebSocket frame that is not allowed");
     }
-    /* A continuation may be of either kind; the message's own limit is checked when it is put together. */
+    /* A continuation may be of either kind; the message's own limit is checked when it is put
+     * together. */
     if (length > (op == KL_WS_BINARY ? KL_WS_MAX_BINARY : KL_WS_MAX_TEXT)) {
-        return kl_fail(err, KL_E_TOO_LARGE, "the server sent a WebSocket frame of %llu bytes, over the limit",
+        return kl_fail(err, KL_E_TOO_LARGE,
+            "the server sent a WebSocket frame of %llu bytes, over the limit",
             (unsigned long long)length);
     }
     return KL_OK;
 }
 
-enum kl_rc kl_ws__decode(struct kl_slice in, struct kl_ws_frame *ret, size_t *ret_used, struct kl_err *err) {
+enum kl_rc kl_ws__decode(
+    struct kl_slice in, struct kl_ws_frame *ret, size_t *ret_used, struct kl_err *err) {
     const uint8_t *p = (const uint8_t *)in.ptr;
     *ret_used = 0;
     if (in.len < 2) {
@@ -66,7 +71,8 @@ enum kl_rc kl_ws__decode(struct kl_slice in, struct kl_ws_frame *ret, size_t *re
     if (in.len - head < length) {
         return KL_OK;
     }
-    *ret = (struct kl_ws_frame){(p[0] & 0x80) != 0, p[0] & 15, kl_slice(in.ptr + head, (size_t)length)};
+    *ret = (struct kl_ws_frame){
+        (p[0] & 0x80) != 0, p[0] & 15, kl_slice(in.ptr + head, (size_t)length)};
     *ret_used = head + (size_t)length;
     return KL_OK;
 }
@@ -80,6 +86,7 @@ void kl_ws__accept(const char *key, char ret[29]) {
     memcpy(text + n, guid, sizeof(guid));
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    KL_ASSERT(EVP_Digest(text, n + sizeof(guid) - 1, digest, &size, EVP_sha1(), NULL) == 1 && size == 20);
+    KL_ASSERT(
+        EVP_Digest(text, n + sizeof(guid) - 1, digest, &size, EVP_sha1(), NULL) == 1 && size == 20);
     KL_ASSERT(EVP_EncodeBlock((unsigned char *)ret, digest, 20) == 28);
 }

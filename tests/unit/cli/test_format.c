@@ -19,10 +19,14 @@ static void expect(struct kl_buf *out, const char *want) {
 }
 
 static void csv(void **state) {
-    json_t *schema = json_loads("[{\"name\":\"a,b\",\"data_type\":\"Text\"},{\"name\":\"at\",\"data_type\":\"Timestamp\"},"
-                                "{\"name\":\"x\",\"data_type\":\"Double\"}]", 0, NULL);
-    json_t *rows = json_loads("[[\"say \\\"hi\\\"\",0,0.1],[null,null,null],[\"\",1000000,1e300],[\"a\\r\\nb\",1,-2.5],"
-                              "[\"plain\",null,3]]", 0, NULL);
+    json_t *schema = json_loads(
+        "[{\"name\":\"a,b\",\"data_type\":\"Text\"},{\"name\":\"at\",\"data_type\":\"Timestamp\"},"
+        "{\"name\":\"x\",\"data_type\":\"Double\"}]",
+        0, NULL);
+    json_t *rows = json_loads(
+        "[[\"say \\\"hi\\\"\",0,0.1],[null,null,null],[\"\",1000000,1e300],[\"a\\r\\nb\",1,-2.5],"
+        "[\"plain\",null,3]]",
+        0, NULL);
     struct kl_buf out = {0};
     kl_cli__csv(schema, rows, &out);
     expect(&out, "\"a,b\",at,x\r\n"
@@ -46,8 +50,13 @@ static void json(void **state) {
 
 static void failure(const char *all, size_t place, const char *name, int width, const char *want) {
     struct kl_buf out = {0};
-    struct kl_cli_failure f = {.code = "INVALID_SQL", .message = "no", .hint = "try", .all = kl_slice_str(all),
-        .place = place, .name = name, .width = width};
+    struct kl_cli_failure f = {.code = "INVALID_SQL",
+        .message = "no",
+        .hint = "try",
+        .all = kl_slice_str(all),
+        .place = place,
+        .name = name,
+        .width = width};
     kl_cli__failure(&f, &out);
     expect(&out, want);
 }
@@ -75,7 +84,8 @@ static void errors_show_their_place(void **state) {
         "HINT: try\n");
     failure("SELECT", 99, NULL, 0, "ERROR INVALID_SQL: no\nHINT: try\n");
     failure("SELECT", SIZE_MAX, "f", 0, "f: ERROR INVALID_SQL: no\nHINT: try\n");
-    failure("SELECT aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, nope, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 46, NULL, 42,
+    failure("SELECT aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, nope, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+        46, NULL, 42,
         "ERROR INVALID_SQL: no\n"
         "LINE 1: …aaaaaaaaaaaaaaaaaa, nope, bb…\n"
         "                             ^\n"
@@ -87,7 +97,8 @@ static void every_place(void **state) {
     static const char text[] = "a\xff\xe6\x97\xa5\n\x1b[1m\xf0\x9f\x98\x80 \t\r\nend";
     for (size_t i = 0; i <= sizeof(text); i++) {
         struct kl_buf out = {0};
-        struct kl_cli_failure f = {.message = "m", .all = kl_slice(text, sizeof(text) - 1), .place = i, .width = 30};
+        struct kl_cli_failure f = {
+            .message = "m", .all = kl_slice(text, sizeof(text) - 1), .place = i, .width = 30};
         kl_cli__failure(&f, &out);
         assert_true(kl_utf8_valid(kl_buf_view(&out)));
         assert_null(memchr(out.data, 0x1b, out.len));
@@ -112,8 +123,11 @@ static void options(void **state) {
     struct kl_err err = {0};
     assert_int_equal(parse(&o, &err, "kalam"), KL_OK);
     assert_true(o.port == 0 && o.format == KL_CLI_TABLE && o.command_count == 0 && !o.user);
-    assert_int_equal(parse(&o, &err, "kalam -H h -p 81 --user u --password p -c a --command b --json --no-color --timeout 1.5 "
-                                     "--subscription-timeout 2"), KL_OK);
+    assert_int_equal(parse(&o, &err,
+                         "kalam -H h -p 81 --user u --password p -c a --command b --json "
+                         "--no-color --timeout 1.5 "
+                         "--subscription-timeout 2"),
+        KL_OK);
     assert_string_equal(o.host, "h");
     assert_int_equal(o.port, 81);
     assert_int_equal(o.command_count, 2);
@@ -123,15 +137,17 @@ static void options(void **state) {
     assert_int_equal(o.subscription_timeout_ms, 2000);
     assert_true(o.no_color);
     assert_int_equal(parse(&o, &err, "kalam -u http://x -f s.sql --format csv --token t"), KL_OK);
-    assert_true(o.format == KL_CLI_CSV && strcmp(o.token, "t") == 0 && strcmp(o.file, "s.sql") == 0);
+    assert_true(
+        o.format == KL_CLI_CSV && strcmp(o.token, "t") == 0 && strcmp(o.file, "s.sql") == 0);
     assert_int_equal(parse(&o, &err, "kalam -v"), KL_OK);
     assert_true(o.version);
     assert_int_equal(parse(&o, &err, "kalam --help"), KL_OK);
     assert_true(o.help);
-    static const char *const bad[] = {"kalam -p 0", "kalam -p 70000", "kalam -p x", "kalam -c", "kalam --nope", "kalam -z",
-        "kalam extra", "kalam --format xml", "kalam --timeout -1", "kalam --timeout x", "kalam --timeout nan",
-        "kalam -u http://x -p 1", "kalam -c a -f b", "kalam -f b --subscribe c", "kalam --user a --token b",
-        "kalam --password x", "kalam --subscription-timeout 1e300"};
+    static const char *const bad[] = {"kalam -p 0", "kalam -p 70000", "kalam -p x", "kalam -c",
+        "kalam --nope", "kalam -z", "kalam extra", "kalam --format xml", "kalam --timeout -1",
+        "kalam --timeout x", "kalam --timeout nan", "kalam -u http://x -p 1", "kalam -c a -f b",
+        "kalam -f b --subscribe c", "kalam --user a --token b", "kalam --password x",
+        "kalam --subscription-timeout 1e300"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         memset(&err, 0, sizeof(err));
         if (parse(&o, &err, bad[i]) == KL_OK || err.msg[0] == '\0') {
@@ -141,9 +157,9 @@ static void options(void **state) {
 }
 
 static void usage_names_every_option(void **state) {
-    static const char *const names[] = {"--url", "--host", "--port", "--user", "--password", "--token", "--command", "--file",
-        "--format", "--json", "--csv", "--no-color", "--timeout", "--subscribe", "--subscription-timeout", "--version",
-        "--help"};
+    static const char *const names[] = {"--url", "--host", "--port", "--user", "--password",
+        "--token", "--command", "--file", "--format", "--json", "--csv", "--no-color", "--timeout",
+        "--subscribe", "--subscription-timeout", "--version", "--help"};
     for (size_t i = 0; i < KL_LEN(names); i++) {
         assert_non_null(strstr(kl_cli__usage, names[i]));
     }

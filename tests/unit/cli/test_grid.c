@@ -10,7 +10,8 @@
 #include <locale.h>
 #include <stdlib.h>
 
-static void check(const char *schema, const char *rows, struct kl_grid_style style, const char *want) {
+static void check(
+    const char *schema, const char *rows, struct kl_grid_style style, const char *want) {
     json_t *s = json_loads(schema, 0, NULL), *r = json_loads(rows, JSON_ALLOW_NUL, NULL);
     assert_non_null(s);
     assert_non_null(r);
@@ -25,10 +26,12 @@ static void check(const char *schema, const char *rows, struct kl_grid_style sty
     json_decref(r);
 }
 
-#define TWO "[{\"name\":\"id\",\"data_type\":\"BigInt\"},{\"name\":\"title\",\"data_type\":\"Text\"}]"
+#define TWO                                                                                        \
+    "[{\"name\":\"id\",\"data_type\":\"BigInt\"},{\"name\":\"title\",\"data_type\":\"Text\"}]"
 
 static void plain(void **state) {
-    check(TWO, "[[\"1\",\"hello\"],[\"1234\",null],[null,\"NULL\"],[\"5\",\"\"]]", (struct kl_grid_style){0},
+    check(TWO, "[[\"1\",\"hello\"],[\"1234\",null],[null,\"NULL\"],[\"5\",\"\"]]",
+        (struct kl_grid_style){0},
         "┌──────┬────────┐\n"
         "│ id   │ title  │\n"
         "├──────┼────────┤\n"
@@ -56,7 +59,8 @@ static void colors(void **state) {
 
 static void wide_and_strange_characters(void **state) {
     check("[{\"name\":\"日本\",\"data_type\":\"Text\"},{\"name\":\"x\",\"data_type\":\"Text\"}]",
-        "[[\"日本語\",\"e\\u0301\"],[\"ab\",\"a\\nb\\t\\u001b[31m\"],[\"\\u202egnp\",\"a\\u0000b\\u0085\"]]",
+        "[[\"日本語\",\"e\\u0301\"],[\"ab\",\"a\\nb\\t\\u001b[31m\"],[\"\\u202egnp\","
+        "\"a\\u0000b\\u0085\"]]",
         (struct kl_grid_style){0},
         "┌───────────┬────────────────┐\n"
         "│ 日本      │ x              │\n"
@@ -70,8 +74,10 @@ static void wide_and_strange_characters(void **state) {
 static void types(void **state) {
     check("[{\"name\":\"at\",\"data_type\":\"Timestamp\"},{\"name\":\"d\",\"data_type\":\"Date\"},"
           "{\"name\":\"t\",\"data_type\":\"Time\"},{\"name\":\"b\",\"data_type\":\"Bytes\"},"
-          "{\"name\":\"n\",\"data_type\":{\"Decimal\":{\"precision\":10,\"scale\":2}}},{\"name\":\"ok\",\"data_type\":\"Boolean\"}]",
-        "[[1767261600123456,20000,34200000000,[222,173],\"12.30\",true],[99999999999999999,null,-1,[1,999],null,null]]",
+          "{\"name\":\"n\",\"data_type\":{\"Decimal\":{\"precision\":10,\"scale\":2}}},{\"name\":"
+          "\"ok\",\"data_type\":\"Boolean\"}]",
+        "[[1767261600123456,20000,34200000000,[222,173],\"12.30\",true],[99999999999999999,null,-1,"
+        "[1,999],null,null]]",
         (struct kl_grid_style){0},
         "┌────────────────────────────┬────────────┬──────────┬─────────┬───────┬──────┐\n"
         "│ at                         │ d          │ t        │ b       │ n     │ ok   │\n"
@@ -82,7 +88,8 @@ static void types(void **state) {
 }
 
 static void narrow_terminals(void **state) {
-    check(TWO, "[[\"1\",\"the quick brown fox jumps\"],[\"22\",\"日本語日本語日本語日本語\"]]", (struct kl_grid_style){.width = 24},
+    check(TWO, "[[\"1\",\"the quick brown fox jumps\"],[\"22\",\"日本語日本語日本語日本語\"]]",
+        (struct kl_grid_style){.width = 24},
         "┌────┬─────────────────┐\n"
         "│ id │ title           │\n"
         "├────┼─────────────────┤\n"
@@ -97,21 +104,23 @@ static void narrow_terminals(void **state) {
         "└────┴────────────────┘\n");
 }
 
-/* Whatever the contents, no line of a wide table is wider than the terminal, and all are equally wide. */
+/* Whatever the contents, no line of a wide table is wider than the terminal, and all are equally
+ * wide. */
 static void random_tables_fit(void **state) {
     srand(3);
     for (int i = 0; i < 300; i++) {
         size_t columns = 1 + (size_t)rand() % 5;
         json_t *schema = json_array(), *rows = json_array();
         for (size_t c = 0; c < columns; c++) {
-            json_array_append_new(schema, json_pack("{s:s,s:s}", "name", rand() % 2 ? "n" : "日本語日本", "data_type",
-                rand() % 2 ? "Text" : "BigInt"));
+            json_array_append_new(
+                schema, json_pack("{s:s,s:s}", "name", rand() % 2 ? "n" : "日本語日本", "data_type",
+                            rand() % 2 ? "Text" : "BigInt"));
         }
         for (int r = rand() % 4; r >= 0; r--) {
             json_t *row = json_array();
             for (size_t c = 0; c < columns; c++) {
-                static const char *const cells[] = {"", "a", "日", "the quick brown fox jumps over", "日本語日本語日本語日本",
-                    "e\u0301e\u0301", "12345678901234567890"};
+                static const char *const cells[] = {"", "a", "日", "the quick brown fox jumps over",
+                    "日本語日本語日本語日本", "e\u0301e\u0301", "12345678901234567890"};
                 json_array_append_new(row, json_string(cells[(size_t)rand() % KL_LEN(cells)]));
             }
             json_array_append_new(rows, row);
@@ -146,7 +155,8 @@ static void tall(void **state) {
         "id    │ 2\n"
         "title │ NULL\n");
     /* Three columns of 8 do not fit into 25: AUTO turns. */
-    check("[{\"name\":\"aaaaaaaaaa\"},{\"name\":\"bbbbbbbbbb\"},{\"name\":\"cccccccccc\"}]", "[[\"1\",\"the quick brown fox\",\"3\"]]",
+    check("[{\"name\":\"aaaaaaaaaa\"},{\"name\":\"bbbbbbbbbb\"},{\"name\":\"cccccccccc\"}]",
+        "[[\"1\",\"the quick brown fox\",\"3\"]]",
         (struct kl_grid_style){.width = 25, .expanded = KL_CLI_AUTO},
         "─[ row 1 ]────────────\n"
         "aaaaaaaaaa │ 1\n"

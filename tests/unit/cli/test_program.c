@@ -17,30 +17,39 @@ static char home[200];
 static bool answer(int fd, const char *request, const char *body) {
     static char json[65536];
     if (strstr(request, "Authorization: Bearer 0123abcd\r\n") == NULL) {
-        fake_json(fd, 401, "{\"status\":\"error\",\"error\":{\"code\":\"INVALID_CREDENTIALS\",\"message\":\"Invalid credentials\"},"
-                           "\"results\":[],\"took\":0}");
+        fake_json(fd, 401,
+            "{\"status\":\"error\",\"error\":{\"code\":\"INVALID_CREDENTIALS\",\"message\":"
+            "\"Invalid credentials\"},"
+            "\"results\":[],\"took\":0}");
         return true;
     }
     json_t *in = json_loads(body, 0, NULL);
-    const char *sql = json_string_value(json_object_get(in, "sql")), *nope = sql ? strstr(sql, "nope") : NULL;
+    const char *sql = json_string_value(json_object_get(in, "sql")),
+               *nope = sql ? strstr(sql, "nope") : NULL;
     const char *space = json_string_value(json_object_get(in, "namespace_id"));
     if (nope != NULL) {
-        snprintf(json, sizeof(json), "{\"status\":\"error\",\"results\":[],\"took\":1,\"error\":{\"code\":\"SQL_EXECUTION_ERROR\","
-            "\"message\":\"Statement 1 failed: no such thing\",\"position\":%d}}", (int)(nope - sql) + 1);
+        snprintf(json, sizeof(json),
+            "{\"status\":\"error\",\"results\":[],\"took\":1,\"error\":{\"code\":\"SQL_EXECUTION_"
+            "ERROR\","
+            "\"message\":\"Statement 1 failed: no such thing\",\"position\":%d}}",
+            (int)(nope - sql) + 1);
         fake_json(fd, 400, json);
     } else if (sql && strncmp(sql, "USE", 3) == 0) {
-        fake_json(fd, 200, "{\"status\":\"success\",\"results\":[{\"row_count\":0,\"message\":\"Namespace switched to 'app'\"}],"
-                           "\"took\":1}");
+        fake_json(fd, 200,
+            "{\"status\":\"success\",\"results\":[{\"row_count\":0,\"message\":\"Namespace "
+            "switched to 'app'\"}],"
+            "\"took\":1}");
     } else if (sql && strncmp(sql, "big", 3) == 0) {
         size_t n = (size_t)snprintf(json, sizeof(json),
-            "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":1,\"schema\":[{\"name\":\"a\"}],\"rows\":[[\"");
+            "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":1,\"schema\":[{"
+            "\"name\":\"a\"}],\"rows\":[[\"");
         memset(json + n, 'x', 50000);
         snprintf(json + n + 50000, 100, "\"]]}]}");
         fake_json(fd, 200, json);
     } else {
-        json_t *out = json_pack("{s:s,s:f,s:[{s:i,s:[{s:s,s:s},{s:s,s:s}],s:[[s,s?]]}]}", "status", "success", "took", 1.0,
-            "results", "row_count", 1, "schema", "name", "sql", "data_type", "Text", "name", "ns", "data_type", "Text", "rows",
-            sql, space);
+        json_t *out = json_pack("{s:s,s:f,s:[{s:i,s:[{s:s,s:s},{s:s,s:s}],s:[[s,s?]]}]}", "status",
+            "success", "took", 1.0, "results", "row_count", 1, "schema", "name", "sql", "data_type",
+            "Text", "name", "ns", "data_type", "Text", "rows", sql, space);
         char *text = json_dumps(out, 0);
         fake_json(fd, 200, text);
         free(text);
@@ -87,7 +96,8 @@ static void read_to(int fd, struct kl_buf *to) {
     close(fd);
 }
 
-/* Runs kalam in a process of its own; arguments after "-p PORT". `close_after`: that much of its output is read. */
+/* Runs kalam in a process of its own; arguments after "-p PORT". `close_after`: that much of its
+ * output is read. */
 static struct outcome run(const char *input, bool close_output, const char *const *args) {
     int in[2], out[2], err[2];
     assert_true(pipe(in) == 0 && pipe(out) == 0 && pipe(err) == 0);
@@ -144,31 +154,38 @@ static void commands_run_in_order(void **state) {
     check(run("", false, ARGS("--csv", "-c", "SELECT 1; SELECT 2", "-c", "x")), 0,
         "sql,ns\r\nSELECT 1;,\r\n\r\nsql,ns\r\nSELECT 2,\r\n\r\nsql,ns\r\nx,\r\n", "");
     check(run("", false, ARGS("-c", "a", "--no-color")), 0,
-        "┌─────┬──────┐\n│ sql │ ns   │\n├─────┼──────┤\n│ a   │ NULL │\n└─────┴──────┘\n(1 row)\n", "");
+        "┌─────┬──────┐\n│ sql │ ns   │\n├─────┼──────┤\n│ a   │ NULL │\n└─────┴──────┘\n(1 row)\n",
+        "");
 }
 
 static void the_first_error_stops(void **state) {
     check(run("", false, ARGS("--csv", "-c", "ok; select nope; never")), 1, "sql,ns\r\nok;,\r\n",
-        "ERROR SQL_EXECUTION_ERROR: no such thing\nLINE 1: ok; select nope; never\n                   ^\n");
+        "ERROR SQL_EXECUTION_ERROR: no such thing\nLINE 1: ok; select nope; never\n                "
+        "   ^\n");
 }
 
 static void scripts_come_from_standard_input(void **state) {
-    check(run("-- head\nfirst;\n\nSELECT\n  nope;\nnever;\n", false, ARGS("--csv")), 1, "sql,ns\r\nfirst;,\r\n",
+    check(run("-- head\nfirst;\n\nSELECT\n  nope;\nnever;\n", false, ARGS("--csv")), 1,
+        "sql,ns\r\nfirst;,\r\n",
         "stdin:5: ERROR SQL_EXECUTION_ERROR: no such thing\nLINE 5:   nope;\n          ^\n");
     check(run("BEGIN;\na;\nCOMMIT; b", false, ARGS("--csv", "-f", "-")), 0,
         "sql,ns\r\n\"BEGIN;\na;\nCOMMIT;\",\r\n\r\nsql,ns\r\nb,\r\n", "");
 }
 
 static void the_namespace_is_kept(void **state) {
-    check(run("USE app;\nx;\n\\format json\n\\use app\n", false, ARGS("--csv")), 0,
-        NULL, "");
+    check(run("USE app;\nx;\n\\format json\n\\use app\n", false, ARGS("--csv")), 0, NULL, "");
     check(run("USE app;\nx;\n", false, ARGS("--csv")), 0, "sql,ns\r\nx;,app\r\n", "");
 }
 
 static void backslash_commands_work_in_scripts(void **state) {
-    check(run("\\as al'ice SELECT 1;\n\\format csv\n\\as \"b c\" x\n\\q\nnever;", false, ARGS("--csv")), 0,
-        "sql,ns\r\n\"EXECUTE AS USER 'al''ice' (SELECT 1\n)\",\r\n\r\nsql,ns\r\n\"EXECUTE AS USER 'b c' (x\n)\",\r\n", "");
-    check(run("\\nothing\n", false, ARGS("--csv")), 1, "", "ERROR: unknown command \\nothing\nHINT: \\? lists the commands.\n");
+    check(run("\\as al'ice SELECT 1;\n\\format csv\n\\as \"b c\" x\n\\q\nnever;", false,
+              ARGS("--csv")),
+        0,
+        "sql,ns\r\n\"EXECUTE AS USER 'al''ice' (SELECT 1\n)\",\r\n\r\nsql,ns\r\n\"EXECUTE AS USER "
+        "'b c' (x\n)\",\r\n",
+        "");
+    check(run("\\nothing\n", false, ARGS("--csv")), 1, "",
+        "ERROR: unknown command \\nothing\nHINT: \\? lists the commands.\n");
 }
 
 static void a_closed_pipe_is_quiet(void **state) {
@@ -186,7 +203,8 @@ static void a_wrong_token_is_told(void **state) {
 static void a_missing_token_is_told(void **state) {
     char path[400];
     snprintf(path, sizeof(path), "%s/.kalam/run/%d.token", home, server.port);
-    assert_int_equal(rename(path, home[0] ? strcat(strcpy((char[500]){0}, path), ".away") : path), 0);
+    assert_int_equal(
+        rename(path, home[0] ? strcat(strcpy((char[500]){0}, path), ".away") : path), 0);
     struct outcome o = run("", false, ARGS("-c", "SELECT 1"));
     assert_int_equal(o.code, 1);
     assert_non_null(strstr(o.err.data, "no local root token"));

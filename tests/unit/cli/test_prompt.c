@@ -26,14 +26,17 @@ static bool answer(int fd, const char *request, const char *body) {
     json_t *in = json_loads(body, 0, NULL);
     const char *sql = json_string_value(json_object_get(in, "sql"));
     if (sql && strstr(sql, "information_schema.tables")) {
-        fake_json(fd, 200, "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":1,\"schema\":[{\"name\":\"a\"},"
-                           "{\"name\":\"b\"}],\"rows\":[[\"chat\",\"messages\"]]}]}");
+        fake_json(fd, 200,
+            "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":1,\"schema\":[{"
+            "\"name\":\"a\"},"
+            "{\"name\":\"b\"}],\"rows\":[[\"chat\",\"messages\"]]}]}");
     } else if (sql && strstr(sql, "slow")) {
         usleep(5000000);
         return false;
     } else {
         char *text = json_dumps(json_object_get(in, "sql"), JSON_ENCODE_ANY);
-        snprintf(json, sizeof(json), "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":0,\"message\":%s}]}",
+        snprintf(json, sizeof(json),
+            "{\"status\":\"success\",\"took\":1,\"results\":[{\"row_count\":0,\"message\":%s}]}",
             text ? text : "\"\"");
         fake_json(fd, 200, json);
         free(text);
@@ -69,7 +72,9 @@ static void open_prompt(void) {
 /* Waits until the text is shown after all that was expected before. */
 static void expect(const char *text) {
     for (int64_t end = kl_clock_mono_ms() + 8000; kl_clock_mono_ms() < end;) {
-        const char *found = screen.len > seen ? memmem(screen.data + seen, screen.len - seen, text, strlen(text)) : NULL;
+        const char *found = screen.len > seen
+                                ? memmem(screen.data + seen, screen.len - seen, text, strlen(text))
+                                : NULL;
         if (found != NULL) {
             seen = (size_t)(found - screen.data) + strlen(text);
             return;
@@ -87,7 +92,9 @@ static void expect(const char *text) {
     fail_msg("not shown: %s\nin:\n%.*s", text, (int)(screen.len - seen), screen.data + seen);
 }
 
-static void type(const char *text) { assert_int_equal(write(terminal, text, strlen(text)), (ssize_t)strlen(text)); }
+static void type(const char *text) {
+    assert_int_equal(write(terminal, text, strlen(text)), (ssize_t)strlen(text));
+}
 
 static void leave(void) {
     int status = 0;

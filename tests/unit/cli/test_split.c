@@ -1,4 +1,5 @@
-/* Where statements end: quotes, comments, dollar quotes, parentheses, transactions, backslash lines, and OPTIONS. */
+/* Where statements end: quotes, comments, dollar quotes, parentheses, transactions, backslash
+ * lines, and OPTIONS. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -22,7 +23,9 @@ static void check(const char *text, const char *want) {
         }
         assert_ptr_equal(part.text.ptr, all.ptr + part.offset);
         kl_buf_puts(&got, got.len ? " | " : "");
-        kl_buf_putc(&got, part.kind == KL_SPLIT_STATEMENT ? 'S' : part.kind == KL_SPLIT_COMMAND ? 'C' : 'O');
+        kl_buf_putc(&got, part.kind == KL_SPLIT_STATEMENT ? 'S'
+                          : part.kind == KL_SPLIT_COMMAND ? 'C'
+                                                          : 'O');
         if (part.kind == KL_SPLIT_OPEN) {
             kl_buf_putc(&got, part.open);
         }
@@ -67,7 +70,8 @@ static void dollars(void **state) {
 }
 
 static void parentheses(void **state) {
-    check("EXECUTE AS USER 'a' (INSERT INTO t VALUES (1);); b;", "S EXECUTE AS USER 'a' (INSERT INTO t VALUES (1);); | S b;");
+    check("EXECUTE AS USER 'a' (INSERT INTO t VALUES (1);); b;",
+        "S EXECUTE AS USER 'a' (INSERT INTO t VALUES (1);); | S b;");
     check("a (b; c", "O( a (b; c");
     check("a ) b; c;", "S a ) b; | S c;");
     check("SELECT '('; b;", "S SELECT '('; | S b;");
@@ -75,7 +79,8 @@ static void parentheses(void **state) {
 
 static void transactions(void **state) {
     check("a; BEGIN; b; c; COMMIT; d;", "S a; | S BEGIN; b; c; COMMIT; | S d;");
-    check("begin transaction; x; rollback to s; end; d;", "S begin transaction; x; rollback to s; end; | S d;");
+    check("begin transaction; x; rollback to s; end; d;",
+        "S begin transaction; x; rollback to s; end; | S d;");
     check("START TRANSACTION; x; ROLLBACK; d;", "S START TRANSACTION; x; ROLLBACK; | S d;");
     check("BEGIN; b;", "Ot BEGIN; b;");
     check("BEGIN; b; COMM", "O; BEGIN; b; COMM");
@@ -83,7 +88,8 @@ static void transactions(void **state) {
     check("BEGIN; b; /* COMMIT;", "O* BEGIN; b; /* COMMIT;");
     check("START x; b;", "S START x; | S b;");
     check("BEGINNING; b;", "S BEGINNING; | S b;");
-    check("BEGIN -- begin\n; /* x */ COMMIT -- y\n; b;", "S BEGIN -- begin\n; /* x */ COMMIT -- y\n; | S b;");
+    check("BEGIN -- begin\n; /* x */ COMMIT -- y\n; b;",
+        "S BEGIN -- begin\n; /* x */ COMMIT -- y\n; | S b;");
 }
 
 static void commands(void **state) {
@@ -91,7 +97,8 @@ static void commands(void **state) {
     check("SELECT 1\n\\d;", "S SELECT 1\n\\d;");
 }
 
-/* Whatever the bytes: it ends, parts do not overlap, and cutting a text never turns an open statement into two. */
+/* Whatever the bytes: it ends, parts do not overlap, and cutting a text never turns an open
+ * statement into two. */
 static void random_texts(void **state) {
     static const char pieces[] = "'\"$;()-/*\\ \nabEBEGIN;COMMIT;$x$";
     srand(5);
@@ -110,7 +117,8 @@ static void random_texts(void **state) {
                 assert_int_equal(pos, n);
                 break;
             }
-            assert_true(part.offset >= last && part.offset + part.text.len <= pos && part.text.len > 0);
+            assert_true(
+                part.offset >= last && part.offset + part.text.len <= pos && part.text.len > 0);
             last = pos;
         }
     }
@@ -140,11 +148,13 @@ static void check_options(const char *text, const char *sql, const char *options
 
 static void live_options(void **state) {
     check_options("SELECT * FROM a.b;", "SELECT * FROM a.b", "{}");
-    check_options("SELECT * FROM a.b WHERE c = 1 OPTIONS (last_rows=50);", "SELECT * FROM a.b WHERE c = 1", "{\"last_rows\":50}");
+    check_options("SELECT * FROM a.b WHERE c = 1 OPTIONS (last_rows=50);",
+        "SELECT * FROM a.b WHERE c = 1", "{\"last_rows\":50}");
     check_options("select a options(Last_Rows 5, FROM='77' , batch_size = 2) ;;", "select a",
         "{\"batch_size\":2,\"from\":77,\"last_rows\":5}");
     check_options("select a options ()", "select a", "{}");
-    check_options("select 'x OPTIONS (last_rows=1)' from options", "select 'x OPTIONS (last_rows=1)' from options", "{}");
+    check_options("select 'x OPTIONS (last_rows=1)' from options",
+        "select 'x OPTIONS (last_rows=1)' from options", "{}");
     check_options("select a OPTIONS (rows = 1)", NULL, "rows");
     check_options("select a OPTIONS (last_rows = -1)", NULL, "last_rows");
     check_options("select a OPTIONS (last_rows = 99999999999999999999)", NULL, "last_rows");

@@ -1,5 +1,6 @@
-/* A server in a process of its own that answers as the test says: one connection at a time, one callback per request.
- * The callback sees the whole request and writes what it likes; false closes the connection. */
+/* A server in a process of its own that answers as the test says: one connection at a time, one
+ * callback per request. The callback sees the whole request and writes what it likes; false closes
+ * the connection. */
 #ifndef KL_TEST_FAKE_SERVER_H
 #define KL_TEST_FAKE_SERVER_H
 
@@ -36,7 +37,8 @@ static inline void fake_write(int fd, const void *bytes, size_t n) {
 static inline void fake_json(int fd, int status, const char *json) {
     char head[200];
     int n = snprintf(head, sizeof(head),
-        "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, strlen(json));
+        "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status,
+        strlen(json));
     fake_write(fd, head, (size_t)n);
     fake_write(fd, json, strlen(json));
 }
@@ -73,7 +75,8 @@ static inline struct fake_server fake_start(fake_answer answer) {
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(listener, 16) != 0 ||
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(listener, 16) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
         abort();
     }

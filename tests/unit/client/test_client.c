@@ -1,4 +1,5 @@
-/* The client against a server of the test: requests, keep-alive, login and refresh, refusals, hostile answers. */
+/* The client against a server of the test: requests, keep-alive, login and refresh, refusals,
+ * hostile answers. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,14 +9,16 @@
 #include "client/client.h"
 #include "fake_server.h"
 
-static struct kl_client *client_for(const struct fake_server *server, int timeout_ms, int cancel_fd) {
+static struct kl_client *client_for(
+    const struct fake_server *server, int timeout_ms, int cancel_fd) {
     struct kl_client_options options = {
         .timeout_ms = timeout_ms, .cancel_fd = cancel_fd, .max_response_bytes = 1 << 20};
     assert_int_equal(kl_url_from_host(KL_S("127.0.0.1"), server->port, &options.url, NULL), KL_OK);
     return kl_client_new(&options);
 }
 
-static enum kl_rc ask(struct kl_client *client, const char *sql, struct kl_reply *reply, struct kl_err *err) {
+static enum kl_rc ask(
+    struct kl_client *client, const char *sql, struct kl_reply *reply, struct kl_err *err) {
     struct kl_query query = {.sql = kl_slice_str(sql), .namespace_id = "app"};
     return kl_client_query(client, &query, reply, err);
 }
@@ -29,11 +32,14 @@ static bool echo_back(int fd, const char *request, const char *body) {
     json_t *in = json_loads(body, 0, NULL);
     const char *auth = strstr(request, "Authorization: Bearer ");
     snprintf(json, sizeof(json),
-        "{\"status\":\"success\",\"took\":0.5,\"results\":[{\"schema\":[{\"name\":\"sql\",\"data_type\":\"Text\"},"
-        "{\"name\":\"ns\",\"data_type\":\"Text\"},{\"name\":\"n\",\"data_type\":\"Int\"},{\"name\":\"auth\",\"data_type\":\"Text\"}],"
+        "{\"status\":\"success\",\"took\":0.5,\"results\":[{\"schema\":[{\"name\":\"sql\",\"data_"
+        "type\":\"Text\"},"
+        "{\"name\":\"ns\",\"data_type\":\"Text\"},{\"name\":\"n\",\"data_type\":\"Int\"},{\"name\":"
+        "\"auth\",\"data_type\":\"Text\"}],"
         "\"rows\":[[\"%s\",\"%s\",%d,\"%.*s\"]],\"row_count\":1}]}",
-        json_string_value(json_object_get(in, "sql")), json_string_value(json_object_get(in, "namespace_id")),
-        ++last_fd_count, auth ? (int)strcspn(auth + 22, "\r") : 0, auth ? auth + 22 : "");
+        json_string_value(json_object_get(in, "sql")),
+        json_string_value(json_object_get(in, "namespace_id")), ++last_fd_count,
+        auth ? (int)strcspn(auth + 22, "\r") : 0, auth ? auth + 22 : "");
     json_decref(in);
     fake_json(fd, 200, json);
     return true;
@@ -98,12 +104,15 @@ static bool login_server(int fd, const char *request, const char *body) {
     } else if (strncmp(request, "POST /v1/api/auth/refresh", 25) == 0) {
         bool ok = strstr(request, "Authorization: Bearer ref\r\n") != NULL && refreshes++ == 0;
         fake_json(fd, ok ? 200 : 401,
-            ok ? "{\"access_token\":\"new\",\"refresh_token\":\"ref2\"}" : "{\"error\":\"unauthorized\",\"message\":\"no\"}");
-    } else if (strstr(request, "Authorization: Bearer new\r\n") != NULL && strstr(body, "again") == NULL) {
+            ok ? "{\"access_token\":\"new\",\"refresh_token\":\"ref2\"}"
+               : "{\"error\":\"unauthorized\",\"message\":\"no\"}");
+    } else if (strstr(request, "Authorization: Bearer new\r\n") != NULL &&
+               strstr(body, "again") == NULL) {
         fake_json(fd, 200, EMPTY);
     } else {
         fake_json(fd, 401,
-            "{\"status\":\"error\",\"error\":{\"code\":\"TOKEN_EXPIRED\",\"message\":\"Invalid credentials\"},\"results\":[],"
+            "{\"status\":\"error\",\"error\":{\"code\":\"TOKEN_EXPIRED\",\"message\":\"Invalid "
+            "credentials\"},\"results\":[],"
             "\"took\":0.1}");
     }
     return true;
@@ -122,7 +131,8 @@ static void an_expired_login_is_renewed_once(void **state) {
     assert_int_equal(ask(client, "SELECT 1", &reply, &err), KL_OK);
     assert_false(reply.failed);
     kl_reply_deinit(&reply);
-    assert_int_equal(ask(client, "again", &reply, &err), KL_OK); /* expired, and the refresh is refused */
+    assert_int_equal(
+        ask(client, "again", &reply, &err), KL_OK); /* expired, and the refresh is refused */
     assert_true(reply.failed);
     assert_string_equal(reply.code, "TOKEN_EXPIRED");
     assert_int_equal(reply.http_status, 401);
@@ -136,7 +146,8 @@ static bool picky(int fd, const char *request, const char *body) {
         fake_json(fd, 200, EMPTY);
     } else {
         fake_json(fd, 401,
-            "{\"status\":\"error\",\"error\":{\"code\":\"INVALID_CREDENTIALS\",\"message\":\"no\"},\"results\":[],\"took\":0}");
+            "{\"status\":\"error\",\"error\":{\"code\":\"INVALID_CREDENTIALS\",\"message\":\"no\"},"
+            "\"results\":[],\"took\":0}");
     }
     return true;
 }
@@ -237,9 +248,13 @@ static void check_reply(const char *body, int status, enum kl_rc want) {
 
 static void answers_of_every_shape(void **state) {
     check_reply(EMPTY, 200, KL_OK);
-    check_reply("{\"status\":\"success\",\"results\":[{\"row_count\":2,\"message\":\"x\"}],\"took\":1,\"error\":null}", 200, KL_OK);
+    check_reply("{\"status\":\"success\",\"results\":[{\"row_count\":2,\"message\":\"x\"}],"
+                "\"took\":1,\"error\":null}",
+        200, KL_OK);
     check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[],\"rows\":[]}]}", 200, KL_OK);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[[1]]}]}", 200, KL_OK);
+    check_reply(
+        "{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[[1]]}]}",
+        200, KL_OK);
     check_reply("{\"error\":\"X\",\"message\":\"y\"}", 429, KL_OK);
     check_reply("{\"error\":{\"code\":7}}", 500, KL_OK);
     check_reply("", 200, KL_E_CORRUPT);
@@ -251,18 +266,27 @@ static void answers_of_every_shape(void **state) {
     check_reply("{\"status\":7,\"results\":[]}", 200, KL_E_CORRUPT);
     check_reply("{\"status\":\"success\",\"results\":{}}", 200, KL_E_CORRUPT);
     check_reply("{\"status\":\"success\",\"results\":[1]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}]}]}", 200, KL_E_CORRUPT);
+    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}]}]}", 200,
+        KL_E_CORRUPT);
     check_reply("{\"status\":\"success\",\"results\":[{\"rows\":[]}]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":1}],\"rows\":[]}]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[[1,2]]}]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[1]}]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":{},\"rows\":[]}]}", 200, KL_E_CORRUPT);
-    check_reply("{\"status\":\"error\",\"error\":{\"code\":\"X\"},\"results\":7}", 200, KL_E_CORRUPT);
+    check_reply("{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":1}],\"rows\":[]}]}",
+        200, KL_E_CORRUPT);
+    check_reply(
+        "{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[[1,2]]}]}",
+        200, KL_E_CORRUPT);
+    check_reply(
+        "{\"status\":\"success\",\"results\":[{\"schema\":[{\"name\":\"a\"}],\"rows\":[1]}]}", 200,
+        KL_E_CORRUPT);
+    check_reply(
+        "{\"status\":\"success\",\"results\":[{\"schema\":{},\"rows\":[]}]}", 200, KL_E_CORRUPT);
+    check_reply(
+        "{\"status\":\"error\",\"error\":{\"code\":\"X\"},\"results\":7}", 200, KL_E_CORRUPT);
 }
 
 static void an_error_carries_its_place(void **state) {
     struct kl_reply reply;
-    const char *body = "{\"status\":\"error\",\"results\":[],\"took\":0.4,\"error\":{\"code\":\"INVALID_SQL\",\"message\":"
+    const char *body = "{\"status\":\"error\",\"results\":[],\"took\":0.4,\"error\":{\"code\":"
+                       "\"INVALID_SQL\",\"message\":"
                        "\"no\",\"position\":8,\"hint\":\"try\"}}";
     assert_int_equal(kl_reply_parse(kl_slice_str(body), 400, &reply, NULL), KL_OK);
     assert_int_equal(reply.position, 8);

@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-static enum kl_rc feed_in(struct kl_http *h, struct kl_slice text, size_t piece, size_t *ret_used, struct kl_err *err) {
+static enum kl_rc feed_in(
+    struct kl_http *h, struct kl_slice text, size_t piece, size_t *ret_used, struct kl_err *err) {
     size_t used = 0;
     while (used < text.len && h->state != KL_HTTP_DONE) {
         size_t n = KL_MIN(piece, text.len - used), took = 0;
@@ -21,7 +22,8 @@ static enum kl_rc feed_in(struct kl_http *h, struct kl_slice text, size_t piece,
 }
 
 /* The same outcome in pieces of 1, 2, 3 … bytes, and in two pieces cut at every place. */
-static void check(const char *text, const char *body, int status, bool keep, bool to_end, const char *after) {
+static void check(
+    const char *text, const char *body, int status, bool keep, bool to_end, const char *after) {
     struct kl_slice whole = kl_slice_str(text);
     for (size_t piece = 1; piece <= whole.len * 2; piece++) {
         struct kl_http h;
@@ -32,7 +34,8 @@ static void check(const char *text, const char *body, int status, bool keep, boo
             assert_int_equal(feed_in(&h, kl_slice(whole.ptr, cut), cut, &used, &err), KL_OK);
             size_t more = 0;
             if (h.state != KL_HTTP_DONE) {
-                assert_int_equal(feed_in(&h, kl_slice_from(whole, used), whole.len, &more, &err), KL_OK);
+                assert_int_equal(
+                    feed_in(&h, kl_slice_from(whole, used), whole.len, &more, &err), KL_OK);
             }
             used += more;
         } else {
@@ -53,19 +56,26 @@ static void check(const char *text, const char *body, int status, bool keep, boo
 
 static void framings(void **state) {
     check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello", 200, true, false, "");
-    check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP", "hello", 200, true, false, "HTTP");
+    check(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP", "hello", 200, true, false, "HTTP");
     check("HTTP/1.1 204\r\n\r\n", "", 204, true, false, "");
     check("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "", 200, false, false, "");
-    check("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx", "x", 200, true, false, "");
-    check("HTTP/1.1 200 OK\r\nconnection: foo, CLOSE\r\nContent-Length: 1\r\n\r\nx", "x", 200, false, false, "");
+    check("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx", "x", 200, true,
+        false, "");
+    check("HTTP/1.1 200 OK\r\nconnection: foo, CLOSE\r\nContent-Length: 1\r\n\r\nx", "x", 200,
+        false, false, "");
     check("HTTP/1.1 200 OK\r\n\r\nall of it", "all of it", 200, false, true, "");
     check("HTTP/1.1 404 No\nContent-Length: 2\n\nno", "no", 404, true, false, "");
-    check("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", "y", 200, true, false, "");
-    check("HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n\x81\x01z", "", 101, true, false, "\x81\x01z");
-    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\n\r\nrest",
+    check("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", "y", 200,
+        true, false, "");
+    check(
+        "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n\x81\x01z", "", 101, true, false, "\x81\x01z");
+    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n "
+          "world\r\n0\r\n\r\nrest",
         "hello world", 200, true, false, "rest");
-    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n", "0123456789",
-        200, true, false, "");
+    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\nX-T: "
+          "1\r\n\r\n",
+        "0123456789", 200, true, false, "");
 }
 
 static void refuse(const char *text, enum kl_rc rc) {
@@ -96,16 +106,20 @@ static void refusals(void **state) {
     refuse("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", KL_E_CORRUPT);
-    refuse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", KL_E_CORRUPT);
+    refuse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", KL_E_CORRUPT);
-    refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n", KL_E_CORRUPT);
-    refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", KL_E_CORRUPT);
+    refuse(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n", KL_E_CORRUPT);
+    refuse(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", KL_E_CORRUPT);
     refuse("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", KL_E_TOO_LARGE);
     refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n", KL_E_TOO_LARGE);
-    refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", KL_E_TOO_LARGE);
+    refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        KL_E_TOO_LARGE);
     refuse("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", KL_E_IO);
     refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", KL_E_IO);
     refuse("HTTP/1.1 200 OK\r\nContent-Len", KL_E_IO);
@@ -153,8 +167,9 @@ static void a_long_trailer_is_refused(void **state) {
 }
 
 static void random_bytes_never_crash(void **state) {
-    static const char *const parts[] = {"HTTP/1.1 200 OK\r\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n",
-        "\r\n", "3\r\n", "abc", "0\r\n", "\n", ":", "HTTP/1.1 100 C\r\n\r\n", "Connection: close\r\n", "\r"};
+    static const char *const parts[] = {"HTTP/1.1 200 OK\r\n", "Content-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\n", "\r\n", "3\r\n", "abc", "0\r\n", "\n", ":",
+        "HTTP/1.1 100 C\r\n\r\n", "Connection: close\r\n", "\r"};
     srand(7);
     for (int i = 0; i < 20000; i++) {
         struct kl_http h;
@@ -163,7 +178,8 @@ static void random_bytes_never_crash(void **state) {
         for (int k = 0; k < 12 && rc == KL_OK && h.state != KL_HTTP_DONE; k++) {
             size_t used = 0;
             char noise[4] = {(char)rand(), (char)rand(), (char)rand(), 0};
-            struct kl_slice part = rand() % 8 ? kl_slice_str(parts[(size_t)rand() % KL_LEN(parts)]) : kl_slice(noise, 3);
+            struct kl_slice part = rand() % 8 ? kl_slice_str(parts[(size_t)rand() % KL_LEN(parts)])
+                                              : kl_slice(noise, 3);
             rc = kl_http__feed(&h, part, &used, NULL);
             assert_true(used <= part.len && h.body.len <= 64);
         }
@@ -175,7 +191,8 @@ static void headers_are_found(void **state) {
     struct kl_http h;
     size_t used = 0;
     kl_http__init(&h, 10);
-    kl_http__feed(&h, KL_S("HTTP/1.1 101 X\r\nA:1\r\nSec-WebSocket-ACCEPT:  v \r\nempty:\r\n\r\n"), &used, NULL);
+    kl_http__feed(&h, KL_S("HTTP/1.1 101 X\r\nA:1\r\nSec-WebSocket-ACCEPT:  v \r\nempty:\r\n\r\n"),
+        &used, NULL);
     assert_true(kl_slice_eq_str(kl_http__header(&h, "sec-websocket-accept"), "v"));
     assert_true(kl_slice_eq_str(kl_http__header(&h, "a"), "1"));
     assert_non_null(kl_http__header(&h, "Empty").ptr);

@@ -1,5 +1,5 @@
-/* Live queries against a WebSocket server of the test: load, changes, compressed and fragmented messages, pings, resume
- * after a loss, hostile messages. */
+/* Live queries against a WebSocket server of the test: load, changes, compressed and fragmented
+ * messages, pings, resume after a loss, hostile messages. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -23,7 +23,9 @@ static void send_frame(int fd, int first, struct kl_slice payload) {
     kl_buf_deinit(&out);
 }
 
-static void send_text(int fd, const char *text) { send_frame(fd, 0x81, kl_slice_str(text)); }
+static void send_text(int fd, const char *text) {
+    send_frame(fd, 0x81, kl_slice_str(text));
+}
 
 static bool accept_ws(int fd, const char *request) {
     const char *key = strstr(request, "Sec-WebSocket-Key: ");
@@ -35,7 +37,9 @@ static bool accept_ws(int fd, const char *request) {
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(key + 19, "\r"), key + 19);
     kl_ws__accept(name, accept);
     int n = snprintf(head, sizeof(head),
-        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        "%s\r\n\r\n",
+        accept);
     fake_write(fd, head, (size_t)n);
     send_text(fd, "{\"type\":\"auth_success\",\"user\":\"root\",\"role\":\"system\"}");
     return true;
@@ -76,11 +80,16 @@ static int read_frame(int fd, char *ret, size_t size) {
     return op;
 }
 
-#define ACK "{\"type\":\"subscription_ack\",\"subscription_id\":\"s1\",\"total_rows\":0,\"batch_control\":{\"batch_num\":0," \
-            "\"has_more\":true,\"status\":\"loading\",\"last_seq_id\":900},\"schema\":[{\"name\":\"id\",\"data_type\":\"BigInt\"," \
-            "\"index\":0,\"flags\":[\"pk\"]},{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1}]}"
-#define BATCH(rows, more, seq) "{\"type\":\"initial_data_batch\",\"subscription_id\":\"s1\",\"rows\":[" rows "],\"batch_control\":" \
-                               "{\"has_more\":" more ",\"last_seq_id\":" seq "}}"
+#define ACK                                                                                        \
+    "{\"type\":\"subscription_ack\",\"subscription_id\":\"s1\",\"total_rows\":0,\"batch_"          \
+    "control\":{\"batch_num\":0,"                                                                  \
+    "\"has_more\":true,\"status\":\"loading\",\"last_seq_id\":900},\"schema\":[{\"name\":\"id\","  \
+    "\"data_type\":\"BigInt\","                                                                    \
+    "\"index\":0,\"flags\":[\"pk\"]},{\"name\":\"_seq\",\"data_type\":\"BigInt\",\"index\":1}]}"
+#define BATCH(rows, more, seq)                                                                     \
+    "{\"type\":\"initial_data_batch\",\"subscription_id\":\"s1\",\"rows\":[" rows                  \
+    "],\"batch_control\":"                                                                         \
+    "{\"has_more\":" more ",\"last_seq_id\":" seq "}}"
 
 static void send_gzip(int fd, const char *text) {
     struct kl_buf packed = {0};
@@ -89,7 +98,8 @@ static void send_gzip(int fd, const char *text) {
     kl_buf_deinit(&packed);
 }
 
-/* First connection: two batches, changes, then it breaks. Second: must be asked from the last _seq. */
+/* First connection: two batches, changes, then it breaks. Second: must be asked from the last
+ * _seq. */
 static bool story(int fd, const char *request, const char *body) {
     static int connections;
     char text[4096];
@@ -108,26 +118,35 @@ static bool story(int fd, const char *request, const char *body) {
             return false;
         }
         send_gzip(fd, BATCH("{\"id\":\"1\",\"_seq\":\"100\"}", "true", "900"));
-        if (read_frame(fd, text, sizeof(text)) != KL_WS_TEXT || strstr(text, "next_batch") == NULL) {
+        if (read_frame(fd, text, sizeof(text)) != KL_WS_TEXT ||
+            strstr(text, "next_batch") == NULL) {
             return false;
         }
-        send_frame(fd, 0x01, KL_S("{\"type\":\"initial_data_batch\",\"subscription_id\":\"s1\",\"rows\":[],"));
+        send_frame(fd, 0x01,
+            KL_S("{\"type\":\"initial_data_batch\",\"subscription_id\":\"s1\",\"rows\":[],"));
         send_frame(fd, 0x89, KL_S("are you there"));
-        send_frame(fd, 0x80, KL_S("\"batch_control\":{\"has_more\":false,\"last_seq_id\":\"150\"}}"));
-        if (read_frame(fd, text, sizeof(text)) != KL_WS_PONG || strcmp(text, "are you there") != 0) {
+        send_frame(
+            fd, 0x80, KL_S("\"batch_control\":{\"has_more\":false,\"last_seq_id\":\"150\"}}"));
+        if (read_frame(fd, text, sizeof(text)) != KL_WS_PONG ||
+            strcmp(text, "are you there") != 0) {
             return false;
         }
         send_text(fd, "{\"type\":\"news\",\"subscription_id\":\"s1\"}");
-        send_text(fd, "{\"type\":\"change\",\"subscription_id\":\"other\",\"change_type\":\"insert\",\"rows\":[{\"_seq\":\"999\"}]}");
-        send_text(fd, "{\"type\":\"change\",\"subscription_id\":\"s1\",\"change_type\":\"update\",\"rows\":[{\"id\":\"1\",\"_seq\":"
+        send_text(fd, "{\"type\":\"change\",\"subscription_id\":\"other\",\"change_type\":"
+                      "\"insert\",\"rows\":[{\"_seq\":\"999\"}]}");
+        send_text(fd, "{\"type\":\"change\",\"subscription_id\":\"s1\",\"change_type\":\"update\","
+                      "\"rows\":[{\"id\":\"1\",\"_seq\":"
                       "\"200\"}],\"old_values\":[{\"id\":\"1\",\"_seq\":\"100\"}]}");
         return false;
     }
     snprintf(text, sizeof(text),
-        "{\"type\":\"change\",\"subscription_id\":\"s1\",\"change_type\":\"delete\",\"old_values\":[{\"id\":\"%lld\",\"_seq\":"
-        "\"300\"}]}", (long long)from);
+        "{\"type\":\"change\",\"subscription_id\":\"s1\",\"change_type\":\"delete\",\"old_values\":"
+        "[{\"id\":\"%lld\",\"_seq\":"
+        "\"300\"}]}",
+        (long long)from);
     send_text(fd, text);
-    send_text(fd, "{\"type\":\"error\",\"subscription_id\":\"s1\",\"code\":\"SCHEMA_CHANGED\",\"message\":\"gone\"}");
+    send_text(fd, "{\"type\":\"error\",\"subscription_id\":\"s1\",\"code\":\"SCHEMA_CHANGED\","
+                  "\"message\":\"gone\"}");
     while (read_frame(fd, text, sizeof(text)) >= 0) {
     }
     return false;
@@ -153,7 +172,8 @@ static void the_whole_story(void **state) {
     struct fake_server server = fake_start(story);
     struct kl_client *client = client_for(&server, "good");
     json_t *options = json_pack("{s:i}", "last_rows", 7);
-    struct kl_live_options live_options = {.id = "s1", .sql = "SELECT * FROM a.b", .options = options};
+    struct kl_live_options live_options = {
+        .id = "s1", .sql = "SELECT * FROM a.b", .options = options};
     struct kl_live *live = NULL;
     struct kl_live_event e = {0};
     struct kl_err err = {0};
@@ -174,7 +194,8 @@ static void the_whole_story(void **state) {
     assert_true(e.message[0] != '\0');
     expect(live, KL_LIVE_ACK, &e);
     expect(live, KL_LIVE_DELETE, &e); /* its id is the `from` that the server was asked for */
-    assert_string_equal(json_string_value(json_object_get(json_array_get(e.old_values, 0), "id")), "200");
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(e.old_values, 0), "id")), "200");
     assert_int_equal(kl_live_next(live, 5000, &e, &err), KL_E_EXEC);
     assert_non_null(strstr(err.msg, "SCHEMA_CHANGED"));
     kl_live_free(live);
@@ -195,8 +216,17 @@ static void a_wrong_token_ends_it(void **state) {
 }
 
 static const char *const hostile[] = {
-    "\x81\x03{}}", "\x81\x02[]", "\x81\x02{}", "\x81\x05hello", "\x81\x02\xff\xfe", "\x82\x03zip", "\x80\x01x", "\xC1\x01x",
-    "\x01\x01{\x81\x01}", "\x81\x81" "aaaaa",
+    "\x81\x03{}}",
+    "\x81\x02[]",
+    "\x81\x02{}",
+    "\x81\x05hello",
+    "\x81\x02\xff\xfe",
+    "\x82\x03zip",
+    "\x80\x01x",
+    "\xC1\x01x",
+    "\x01\x01{\x81\x01}",
+    "\x81\x81"
+    "aaaaa",
     "{\"type\":\"change\",\"subscription_id\":\"s1\",\"change_type\":\"x\"}",
     "{\"type\":\"subscription_ack\",\"subscription_id\":\"s1\"}",
 };

@@ -1,4 +1,5 @@
-/* TLS: a certificate that nobody vouches for is refused, one that is trusted works, one for another host does not. */
+/* TLS: a certificate that nobody vouches for is refused, one that is trusted works, one for
+ * another host does not. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -116,7 +117,9 @@ static void certificates_are_verified(void **state) {
     fake_stop(&server);
 }
 
-static bool plain_answer(int fd, const char *request, const char *body) { return false; }
+static bool plain_answer(int fd, const char *request, const char *body) {
+    return false;
+}
 
 static void a_plain_server_is_told(void **state) {
     struct fake_server server = fake_start(plain_answer);

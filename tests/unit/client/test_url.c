@@ -7,7 +7,8 @@
 
 #include "client/client.h"
 
-static void check(const char *text, bool tls, const char *host, int port, const char *authority, bool local) {
+static void check(
+    const char *text, bool tls, const char *host, int port, const char *authority, bool local) {
     struct kl_url url;
     struct kl_err err = {0};
     if (kl_url_parse(kl_slice_str(text), &url, &err) != KL_OK) {
@@ -29,12 +30,14 @@ static void accepted(void **state) {
     check("http://[::1]:9000/", false, "::1", 9000, "[::1]:9000", true);
     check("[::1]", false, "::1", 8080, "[::1]:8080", true);
     check("http://10.0.0.5", false, "10.0.0.5", 8080, "10.0.0.5:8080", false);
-    check("127.0.0.1.evil.example", true, "127.0.0.1.evil.example", 8080, "127.0.0.1.evil.example:8080", false);
+    check("127.0.0.1.evil.example", true, "127.0.0.1.evil.example", 8080,
+        "127.0.0.1.evil.example:8080", false);
 }
 
 static void refused(void **state) {
-    static const char *const bad[] = {"", "http://", "ftp://host", "http://host:0", "http://host:65536", "http://host:x",
-        "http://host:", "http://host/path", "http://user:pw@host", "http://host?x=1", "http://ho st", "http://[::1",
+    static const char *const bad[] = {"", "http://", "ftp://host", "http://host:0",
+        "http://host:65536", "http://host:x", "http://host:", "http://host/path",
+        "http://user:pw@host", "http://host?x=1", "http://ho st", "http://[::1",
         "http://host\r\nX-Evil: 1", "http://[]", "http://host:80:80"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
         struct kl_url url;

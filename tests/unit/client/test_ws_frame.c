@@ -1,4 +1,5 @@
-/* WebSocket frames: known bytes of RFC 6455, every length form, every cut, what a server may not send. */
+/* WebSocket frames: known bytes of RFC 6455, every length form, every cut, what a server may not
+ * send. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -13,7 +14,8 @@ static void known_bytes(void **state) {
     static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
     struct kl_buf out = {0};
     kl_ws__encode(&out, KL_WS_TEXT, KL_S("Hello"), mask); /* RFC 6455 section 5.7 */
-    assert_true(kl_slice_eq(kl_buf_view(&out), KL_S("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")));
+    assert_true(
+        kl_slice_eq(kl_buf_view(&out), KL_S("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")));
     kl_buf_deinit(&out);
     char accept[29];
     kl_ws__accept("dGhlIHNhbXBsZSBub25jZQ==", accept); /* section 1.3 */
@@ -83,12 +85,12 @@ static void our_frames_decode_after_unmasking(void **state) {
 
 static void refusals(void **state) {
     static const struct kl_slice bad[] = {
-        KL_S("\xC1\x00"),                                 /* RSV1: compression that nobody agreed on */
-        KL_S("\x83\x00"),                                 /* reserved opcode */
-        KL_S("\x8B\x00"),                                 /* reserved control opcode */
-        KL_S("\x81\x80\x01\x02\x03\x04"),                 /* masked */
-        KL_S("\x09\x00"),                                 /* control in fragments */
-        KL_S("\x89\x7E\x00\x7E"),                         /* control too long */
+        KL_S("\xC1\x00"),                 /* RSV1: compression that nobody agreed on */
+        KL_S("\x83\x00"),                 /* reserved opcode */
+        KL_S("\x8B\x00"),                 /* reserved control opcode */
+        KL_S("\x81\x80\x01\x02\x03\x04"), /* masked */
+        KL_S("\x09\x00"),                 /* control in fragments */
+        KL_S("\x89\x7E\x00\x7E"),         /* control too long */
         KL_S("\x81\x7F\x00\x00\x00\x00\x10\x00\x00\x00"), /* 256 MiB of text */
         KL_S("\x82\x7F\x00\x00\x00\x00\x02\x00\x00\x00"), /* 32 MiB of binary */
         KL_S("\x81\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"),
