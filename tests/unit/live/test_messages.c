@@ -1,6 +1,8 @@
 /* The exact messages of a subscription's life, its limits and its ends. */
 #include "live_test.h"
 
+#include <malloc.h>
+
 #define U KL_ROLE_USER
 #define ACK(id, rest)                                                                              \
     "{\"type\":\"subscription_ack\",\"subscription_id\":\"" id "\",\"total_rows\":0," rest
@@ -459,6 +461,54 @@ static void overrun(void **state) {
     conn_close(&c);
 }
 
+/* Thousands of idle clients: what each costs, and that a change finds its one subscriber. */
+static void many(void **state) {
+    (void)state;
+    enum { N = 2000 };
+    static struct conn conns[N];
+    static char names[N][16];
+    struct kl_live_stats before, after;
+    char sql[100];
+    size_t used = 0;
+    for (int i = 0; i < N + 10; i++) {
+        if (i == 10) { /* plans, caches and queues stand by now */
+            used = mallinfo2().uordblks;
+        }
+        struct conn *c = &conns[i % N];
+        if (i >= N) {
+            conn_close(c);
+        }
+        snprintf(names[i % N], sizeof(names[0]), "many%d", i);
+        conn_open(c, names[i % N], U);
+        subscribe(c, "inbox", "SELECT * FROM app.t WHERE n > 0", false, -1, -1, -1);
+        expect_with(c, "\"ready\"");
+    }
+    size_t each = (mallinfo2().uordblks - used) / N;
+    print_message("%zu bytes for an idle client with one subscription\n", each);
+    assert_true(each < 1500); /* with the allocator's own; 0 under sanitizers */
+    for (int i = 0; i < N; i++) {
+        snprintf(sql, sizeof(sql), "SELECT * FROM app.pub WHERE id = %d", 1000000 + i);
+        subscribe(&conns[i], "inbox", sql, false, -1, -1, -1);
+        expect_with(&conns[i], "\"ready\"");
+    }
+    kl_live_stats(W.live, &before);
+    int64_t t0 = kl_clock_mono_ns();
+    for (int i = 0; i < 200; i++) {
+        snprintf(sql, sizeof(sql), "INSERT INTO app.pub VALUES (%d, 'x')", 1000000 + i);
+        run(sql);
+    }
+    print_message("%.0f us an insert beside %d subscribers of other values\n",
+        (double)(kl_clock_mono_ns() - t0) / 200e3, N - 1);
+    kl_live_stats(W.live, &after);
+    assert_int_equal(after.delivered - before.delivered, 200);
+    expect_with(&conns[7], "\"id\":\"1000007\"");
+    expect_nothing(&conns[7]);
+    expect_nothing(&conns[777]);
+    for (int i = 0; i < N; i++) {
+        conn_close(&conns[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(snapshot_and_changes),
@@ -475,6 +525,7 @@ int main(void) {
         cmocka_unit_test(filter_that_fails),
         cmocka_unit_test(gzip),
         cmocka_unit_test(overrun),
+        cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
