@@ -10,8 +10,16 @@ static bool healthy(const struct kl_net__request *r) {
     return r->loop->phase == KL_NET_SERVING && !kl_store_failed(r->loop->net->o.store);
 }
 
+/* "2026-01-31 12:00:00" from the compiler's "Jan 31 2026". */
 static const char *build_date(void) {
-    return __DATE__ " " __TIME__;
+    static _Thread_local char text[40];
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const char *date = __DATE__;
+    char name[4] = {date[0], date[1], date[2], '\0'};
+    const char *at = strstr(months, name);
+    snprintf(text, sizeof text, "%.4s-%02d-%c%c %s", date + 7, at ? (int)(at - months) / 3 + 1 : 0,
+        date[4] == ' ' ? '0' : date[4], date[5], __TIME__);
+    return text;
 }
 
 void kl_net__health(struct kl_net__request *r) {
