@@ -31,7 +31,7 @@ static enum kl_rc map_case(struct kl_eval *ev, struct kl_slice s, uint32_t (*map
     struct kl_val *ret, struct kl_err *err) {
     char *out;
     KL_TRY(kl_expr__text_room(
-        ev, s.len * 2 + 4, &out, err)); /* a letter and its other case differ by a byte at most */
+        ev, s.len * 3 + 4, &out, err)); /* a letter and its other case differ by a byte at most */
     size_t n = 0;
     for (size_t i = 0; i < s.len;) {
         uint32_t code;
