@@ -81,7 +81,7 @@ static void constraints(void **state) {
     ok("INSERT INTO c.t VALUES ('a', 9)", "Inserted 1 row(s)\n");
     ok("SELECT * FROM c.t WHERE k = 'a'", NULL);
     assert_true(strncmp(A.text, "a|9|", 4) == 0);
-    bad("SELECT nope FROM c.t", KL_E_INVALID_SQL, "nope");
+    bad("SELECT nope FROM c.t", KL_E_EXEC, "nope");
     bad("SELECT * FROM c.missing", KL_E_NOT_FOUND, "Table not found: c.missing");
     bad("INSERT INTO c.t VALUES ('q', 1); SELEC", KL_E_INVALID_SQL, "");
     ok("SELECT count(*) FROM c.t WHERE k = 'q'", "0\n");
