@@ -192,7 +192,7 @@ void kl_net__authenticate(struct kl_net__request *r, void (*next)(struct kl_net_
         return;
     }
     struct kl_slice token = kl_auth_scheme(header, "Bearer");
-    struct kl_net__identity who;
+    struct kl_net__identity who = {0};
     struct kl_err err = {0};
     enum kl_rc rc = token.ptr ? kl_net__check_token(r->loop, token, r->local, &r->arena, &who, &err)
                               : kl_fail(&err, KL_E_INVALID_CREDENTIALS, "Invalid credentials");
