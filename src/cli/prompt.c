@@ -240,8 +240,8 @@ static char *prompt_line(EditLine *el) {
     return p->line;
 }
 
-/* The next character, or -1 for Ctrl+C. libedit's own reader would miss one that comes just before its
- * read and wait for another key. */
+/* The next character, or -1 for Ctrl+C. libedit's own reader would miss one that comes just before
+ * its read and wait for another key. */
 static int read_char(EditLine *el, wchar_t *ret) {
     mbstate_t state = {0};
     struct pollfd fds[2] = {

@@ -250,6 +250,38 @@ static bool is_schema_change(struct kl_slice sql) {
     return false;
 }
 
+/* Offset of the first byte that is not UTF-8, or the length. */
+static size_t first_invalid(struct kl_slice text) {
+    size_t i = 0;
+    while (i < text.len) {
+        size_t n = kl_utf8_char(kl_slice_from(text, i), NULL);
+        if (n == 1 && (text.ptr[i] & 0x80) != 0) {
+            break;
+        }
+        i += n;
+    }
+    return i;
+}
+
+/* The statement got no answer. */
+static void show_no_answer(struct kl_cli *cli, enum kl_rc rc, struct kl_err *err,
+    struct kl_slice sql, const struct kl_cli_source *source, size_t offset) {
+    struct kl_cli_failure failure = {.message = err->msg, .place = SIZE_MAX, .name = source->name};
+    size_t invalid = first_invalid(sql);
+    bool unsent = strncmp(err->msg, "cannot connect", 14) == 0;
+    if (rc == KL_E_CANCELLED) {
+        kl_err_hint(err, "The server may still run the statement to its end.");
+    } else if (!unsent && (rc == KL_E_IO || rc == KL_E_TIMEOUT)) {
+        kl_err_hint(err, "Whether the statement took effect is not known.");
+    }
+    failure.hint = err->hint;
+    if (invalid < sql.len || source->name != NULL) {
+        failure.all = source->all;
+        failure.place = offset + (invalid < sql.len ? invalid : 0);
+    }
+    print_failure(cli, &failure);
+}
+
 bool kl_cli__run_sql(
     struct kl_cli *cli, struct kl_slice sql, const struct kl_cli_source *source, size_t offset) {
     struct kl_err err = {0};
@@ -258,20 +290,13 @@ bool kl_cli__run_sql(
     enum kl_rc rc = kl_cli__query(cli, sql, &reply, &err);
     double elapsed_ms = (double)(kl_clock_mono_ns() - start) / 1e6;
     if (rc != KL_OK) {
-        if (rc == KL_E_IO || rc == KL_E_TIMEOUT) {
-            kl_err_hint(&err, "Whether the statement took effect is not known.");
-        }
-        kl_cli__complain(cli, &err);
+        show_no_answer(cli, rc, &err, sql, source, offset);
         return false;
     }
-    bool ok = true;
+    /* A failed request may carry the results of the statements before the one that failed. */
+    bool ok = show_results(cli, &reply, elapsed_ms) && !reply.failed;
     if (reply.failed) {
-        ok = show_results(
-            cli, &reply, elapsed_ms); /* of the statements before the one that failed */
         show_refusal(cli, &reply, source, offset);
-        ok = false;
-    } else {
-        ok = show_results(cli, &reply, elapsed_ms);
     }
     if (is_schema_change(sql)) {
         kl_cli__words_forget(cli);

@@ -172,6 +172,12 @@ static void scripts_come_from_standard_input(void **state) {
         "sql,ns\r\n\"BEGIN;\na;\nCOMMIT;\",\r\n\r\nsql,ns\r\nb,\r\n", "");
 }
 
+static void a_broken_script_is_told(void **state) {
+    check(run("first;\nSELECT 'a\xff';\n", false, ARGS("--csv")), 1, "sql,ns\r\nfirst;,\r\n",
+        "stdin:2: ERROR: the statement is not valid UTF-8\nLINE 2: SELECT 'a�';\n"
+        "                 ^\n");
+}
+
 static void the_namespace_is_kept(void **state) {
     check(run("USE app;\nx;\n\\format json\n\\use app\n", false, ARGS("--csv")), 0, NULL, "");
     check(run("USE app;\nx;\n", false, ARGS("--csv")), 0, "sql,ns\r\nx;,app\r\n", "");
@@ -241,6 +247,7 @@ int main(void) {
         cmocka_unit_test(commands_run_in_order),
         cmocka_unit_test(the_first_error_stops),
         cmocka_unit_test(scripts_come_from_standard_input),
+        cmocka_unit_test(a_broken_script_is_told),
         cmocka_unit_test(the_namespace_is_kept),
         cmocka_unit_test(backslash_commands_work_in_scripts),
         cmocka_unit_test(a_closed_pipe_is_quiet),
