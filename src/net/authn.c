@@ -153,7 +153,7 @@ static void basic(struct kl_net__request *r, struct kl_slice text) {
     basic_digest(l->net, text, b->digest);
     if (kl_session_cache_get(
             l->sessions, kl_slice(b->digest, sizeof b->digest), b->generation, now_s(), &cached)) {
-        struct kl_net__identity who;
+        struct kl_net__identity who = {0};
         struct kl_err err = {0};
         enum kl_rc rc = from_cached(&cached, &r->arena, &who, &err);
         if (rc != KL_OK) {
