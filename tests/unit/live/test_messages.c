@@ -446,6 +446,33 @@ static void gzip(void **state) {
     conn_close(&c);
 }
 
+/* One text, one plan, yet each caller's own CURRENT_USER; and the admin's rights do not become the
+ * user's. */
+static void shared_plan(void **state) {
+    (void)state;
+    struct conn a, b;
+    const char *sql = "SELECT * FROM app.pub WHERE body = CURRENT_USER()";
+    conn_open(&a, "sue", U);
+    conn_open(&b, "tom", U);
+    subscribe(&a, "m", sql, false, -1, -1, -1);
+    subscribe(&b, "m", sql, false, -1, -1, -1);
+    expect_with(&a, "\"ready\"");
+    expect_with(&b, "\"ready\"");
+    run("INSERT INTO app.pub VALUES (501, 'sue'), (502, 'tom')");
+    expect_with(&a, "\"id\":\"501\"");
+    expect_with(&b, "\"id\":\"502\"");
+    expect_nothing(&a);
+    expect_nothing(&b);
+    conn_close(&b);
+    conn_open(&b, "root", KL_ROLE_SYSTEM);
+    subscribe(&b, "p", "SELECT * FROM app.priv", false, -1, -1, -1);
+    expect_with(&b, "\"ready\"");
+    subscribe(&a, "p", "SELECT * FROM app.priv", false, -1, -1, -1);
+    expect_with(&a, "UNAUTHORIZED");
+    conn_close(&a);
+    conn_close(&b);
+}
+
 /* A client that asks and never reads is cut off instead of filling the memory. */
 static void overrun(void **state) {
     (void)state;
@@ -526,6 +553,7 @@ int main(void) {
         cmocka_unit_test(gzip),
         cmocka_unit_test(overrun),
         cmocka_unit_test(many),
+        cmocka_unit_test(shared_plan),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
