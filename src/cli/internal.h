@@ -127,7 +127,7 @@ struct kl_cli {
 enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err);
 /* Fills user, role and version as far as the server tells. */
 void kl_cli__describe(struct kl_cli *cli);
-/* One request, with the namespace of the session. */
+/* One request, with the namespace of the session; waits while the server says "too many". */
 enum kl_rc kl_cli__query(
     struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err);
 /* The two places a local root token may be, the one of this server first. Empty when unknown. */

@@ -226,7 +226,9 @@ static void show_refusal(struct kl_cli *cli, const struct kl_reply *reply,
     if (reply->http_status == 401 && failure.hint == NULL) {
         failure.hint = cli->local_token ? "The token file of this machine is not the one of this "
                                           "server; log in with --user NAME."
-                                        : "The login is not valid any more; start kalam again.";
+                       : cli->o.user != NULL
+                           ? "The login is not valid any more; start kalam again."
+                           : "The token is not one of this server, or has expired.";
     }
     if (source->all.len > 0) {
         failure.all = source->all;

@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <openssl/crypto.h>
 #include <unistd.h>
+
+#define RATE_LIMIT_PATIENCE_MS 30000
 
 static bool home_folder(char *ret, size_t size) {
     const char *home = getenv("HOME");
@@ -185,8 +188,24 @@ void kl_cli__describe(struct kl_cli *cli) {
     json_decref(health);
 }
 
+/* Sleeps; false when Ctrl+C came. */
+static bool rest(int ms) {
+    struct pollfd wake = {.fd = kl_cli__interrupt_fd(), .events = POLLIN};
+    return poll(&wake, 1, ms) == 0;
+}
+
+/* A script is quicker than a server may allow one user to be. A statement that was refused for that
+ * did not run, so it waits for its turn. */
 enum kl_rc kl_cli__query(
     struct kl_cli *cli, struct kl_slice sql, struct kl_reply *ret, struct kl_err *err) {
     struct kl_query query = {.sql = sql, .namespace_id = cli->namespace_id};
-    return kl_client_query(cli->client, &query, ret, err);
+    int64_t give_up = kl_clock_mono_ms() + RATE_LIMIT_PATIENCE_MS;
+    for (int wait = 50;; wait = KL_MIN(wait * 2, 1000)) {
+        KL_TRY(kl_client_query(cli->client, &query, ret, err));
+        bool limited = ret->failed && strcmp(ret->code, "RATE_LIMIT_EXCEEDED") == 0;
+        if (!limited || kl_clock_mono_ms() >= give_up || !rest(wait)) {
+            return KL_OK;
+        }
+        kl_reply_deinit(ret);
+    }
 }

@@ -27,6 +27,14 @@ static bool answer(int fd, const char *request, const char *body) {
     const char *sql = json_string_value(json_object_get(in, "sql")),
                *nope = sql ? strstr(sql, "nope") : NULL;
     const char *space = json_string_value(json_object_get(in, "namespace_id"));
+    static int busy;
+    if (sql && strstr(sql, "busy") && busy++ < 2) {
+        fake_json(fd, 429,
+            "{\"status\":\"error\",\"results\":[],\"error\":{\"code\":\"RATE_LIMIT_EXCEEDED\","
+            "\"message\":\"x\"}}");
+        json_decref(in);
+        return true;
+    }
     if (nope != NULL) {
         snprintf(json, sizeof(json),
             "{\"status\":\"error\",\"results\":[],\"took\":1,\"error\":{\"code\":\"SQL_EXECUTION_"
@@ -178,6 +186,10 @@ static void a_broken_script_is_told(void **state) {
         "                 ^\n");
 }
 
+static void a_limited_statement_waits(void **state) {
+    check(run("busy", false, ARGS("--csv")), 0, "sql,ns\r\nbusy,\r\n", "");
+}
+
 static void the_namespace_is_kept(void **state) {
     check(run("USE app;\nx;\n\\format json\n\\use app\n", false, ARGS("--csv")), 0, NULL, "");
     check(run("USE app;\nx;\n", false, ARGS("--csv")), 0, "sql,ns\r\nx;,app\r\n", "");
@@ -248,6 +260,7 @@ int main(void) {
         cmocka_unit_test(the_first_error_stops),
         cmocka_unit_test(scripts_come_from_standard_input),
         cmocka_unit_test(a_broken_script_is_told),
+        cmocka_unit_test(a_limited_statement_waits),
         cmocka_unit_test(the_namespace_is_kept),
         cmocka_unit_test(backslash_commands_work_in_scripts),
         cmocka_unit_test(a_closed_pipe_is_quiet),
