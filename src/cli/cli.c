@@ -91,6 +91,7 @@ int kl_cli_main(int argc, char **argv) {
     int code = run(&cli);
     kl_client_free(cli.client);
     kl_cli__words_forget(&cli);
+    kl_cli__forget_secret(&cli);
     free(cli.namespace_id);
     free(cli.user);
     free(cli.role);

@@ -121,10 +121,12 @@ struct kl_cli {
     char *user, *role, *version; /* NULL until known */
     struct kl_words *words;
     int include_depth;
+    char *local_secret; /* the local root token in use */
 };
 
 /* session.c */
 enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err);
+void kl_cli__forget_secret(struct kl_cli *cli);
 /* Fills user, role and version as far as the server tells. */
 void kl_cli__describe(struct kl_cli *cli);
 /* One request, with the namespace of the session; waits while the server says "too many". */

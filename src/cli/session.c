@@ -56,10 +56,31 @@ static bool read_token(const char *path, char *ret, size_t size) {
     return n > 0;
 }
 
-static bool find_local_token(const struct kl_cli *cli, char *ret, size_t size) {
-    char paths[2][4096];
+/* The token of the first of the two files that holds another one than we used last: a server that
+ * was killed leaves its file behind. */
+static bool find_local_token(struct kl_cli *cli) {
+    char paths[2][4096], token[8192];
+    bool found = false;
     kl_cli__token_paths(cli->url.port, paths);
-    return read_token(paths[0], ret, size) || read_token(paths[1], ret, size);
+    for (int i = 0; i < 2 && !found; i++) {
+        found = read_token(paths[i], token, sizeof(token)) &&
+                (cli->local_secret == NULL || strcmp(cli->local_secret, token) != 0);
+    }
+    if (found) {
+        kl_cli__forget_secret(cli);
+        cli->local_secret = kl_xstrdup(token);
+        kl_client_set_token(cli->client, token);
+    }
+    OPENSSL_cleanse(token, sizeof(token));
+    return found;
+}
+
+void kl_cli__forget_secret(struct kl_cli *cli) {
+    if (cli->local_secret != NULL) {
+        OPENSSL_cleanse(cli->local_secret, strlen(cli->local_secret));
+        free(cli->local_secret);
+        cli->local_secret = NULL;
+    }
 }
 
 static enum kl_rc not_running(struct kl_cli *cli, struct kl_err *err) {
@@ -82,10 +103,7 @@ static enum kl_rc use_local_token(struct kl_cli *cli, struct kl_err *err) {
                          "its owner in without.");
         return KL_E_INVALID_CREDENTIALS;
     }
-    char token[8192];
-    if (find_local_token(cli, token, sizeof(token))) {
-        kl_client_set_token(cli->client, token);
-        OPENSSL_cleanse(token, sizeof(token));
+    if (find_local_token(cli)) {
         cli->local_token = true;
         return KL_OK;
     }
@@ -123,13 +141,7 @@ static enum kl_rc login(struct kl_cli *cli, struct kl_err *err) {
 /* A server that was started again has another token in its file. */
 static bool renew_local_token(struct kl_client *client, void *ctx) {
     struct kl_cli *cli = ctx;
-    char token[8192];
-    if (!cli->local_token || !find_local_token(cli, token, sizeof(token))) {
-        return false;
-    }
-    kl_client_set_token(client, token);
-    OPENSSL_cleanse(token, sizeof(token));
-    return true;
+    return cli->local_token && find_local_token(cli);
 }
 
 enum kl_rc kl_cli__connect(struct kl_cli *cli, struct kl_err *err) {

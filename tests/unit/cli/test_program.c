@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 static char home[200];
+static const char *runtime_folder; /* XDG_RUNTIME_DIR of the program, NULL for none */
 
 /* Refuses "nope" at its place, asks for a subscription on SUBSCRIBE, says the rest back. */
 static bool answer(int fd, const char *request, const char *body) {
@@ -128,6 +129,9 @@ static struct outcome run(const char *input, bool close_output, const char *cons
         close(out[1]);
         close(err[1]);
         unsetenv("XDG_RUNTIME_DIR");
+        if (runtime_folder != NULL) {
+            setenv("XDG_RUNTIME_DIR", runtime_folder, 1);
+        }
         unsetenv("KALAMDB_TOKEN");
         setenv("HOME", home, 1);
         _exit(kl_cli_main(argc, argv));
@@ -231,6 +235,21 @@ static void a_missing_token_is_told(void **state) {
     assert_int_equal(rename(strcat(strcpy((char[500]){0}, path), ".away"), path), 0);
 }
 
+/* A token file that a killed server left behind does not hide the one of the living. */
+static void a_stale_token_is_passed_over(void **state) {
+    char path[400];
+    snprintf(path, sizeof(path), "%s/kalamdb", home);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/kalamdb/%d.token", home, server.port);
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_int_equal(write(fd, "0ld\n", 4), 4);
+    close(fd);
+    runtime_folder = home;
+    check(run("x", false, ARGS("--csv")), 0, "sql,ns\r\nx,\r\n", "");
+    runtime_folder = NULL;
+    assert_int_equal(unlink(path), 0);
+}
+
 static void no_server_is_told(void **state) {
     fake_stop(&server);
     struct outcome o = run("", false, ARGS("-c", "SELECT 1"));
@@ -266,6 +285,7 @@ int main(void) {
         cmocka_unit_test(a_closed_pipe_is_quiet),
         cmocka_unit_test(a_wrong_token_is_told),
         cmocka_unit_test(a_missing_token_is_told),
+        cmocka_unit_test(a_stale_token_is_passed_over),
         cmocka_unit_test(usage),
         cmocka_unit_test(no_server_is_told),
     };
