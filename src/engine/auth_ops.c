@@ -288,7 +288,7 @@ void kl_engine_auth(struct kl_engine_loop *l, struct kl_auth_op *op) {
         rc = start_logout(r);
     } else {
         op->task_.run = in_pool;
-        rc = kl_pool_post(r->e->pool, &op->task_);
+        rc = kl_engine_pool_post(r->e, &op->task_);
         if (rc != KL_OK) {
             internal_error(op, rc);
         }

@@ -66,8 +66,12 @@ static enum kl_rc drop_namespace(struct kl__ddl *d, struct kl_err *err) {
 
 static enum kl_rc create_table(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
-    const struct kl_table_def *def = p->create;
+    struct kl_table_def filled = *p->create;
+    const struct kl_table_def *def = &filled;
     uint32_t id;
+    if (filled.options.deleted_retention_hours == 0) {
+        filled.options.deleted_retention_hours = d->run->e->o.deleted_retention_hours;
+    }
     enum kl_rc rc = kl_cat_create_table(d->run->e->o.catalog, def, kl_clock_wall_us(), &id, err);
     if (rc == KL_E_EXISTS && p->if_not_exists) {
         say(d, "Table %.*s.%.*s already exists (skipped)", KL_FMT(def->ns), KL_FMT(def->name));

@@ -9,7 +9,7 @@ static void *worker_init(unsigned index, void *ctx) {
     struct kl__worker *w = kl_xcalloc(1, sizeof(*w));
     (void)index;
     w->engine = ctx;
-    w->cache = kl_plan_cache_new(256);
+    w->cache = kl_plan_cache_new(w->engine->o.plan_cache_entries);
     kl_arena_init(&w->scratch, (size_t)1 << 30);
     return w;
 }
@@ -52,6 +52,8 @@ static void make_pools(struct kl_engine *e) {
 enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine **ret, struct kl_err *err) {
     struct kl_engine *e = kl_xcalloc(1, sizeof(*e));
     e->o = *o;
+    e->o.plan_cache_entries = o->plan_cache_entries > 0 ? o->plan_cache_entries : 1000;
+    e->o.deleted_retention_hours = o->deleted_retention_hours > 0 ? o->deleted_retention_hours : 168;
     e->user_shards = kl_catalog_user_shards(o->catalog);
     e->log = kl_commit_log_new(o->store, o->sync);
     pthread_mutex_init(&e->pause_lock, NULL);
@@ -86,10 +88,8 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
 
 void kl_engine_stop(struct kl_engine *e) {
     e->stopping = true;
-    kl_pool_free(e->background); /* its jobs wait for writers, so it goes first */
-    e->background = NULL;
-    kl_pool_free(e->pool);
-    e->pool = NULL;
+    kl_pool_stop(e->background); /* its jobs wait for writers, so it goes first */
+    kl_pool_stop(e->pool);
     kl__writers_stop(e);
 }
 
@@ -104,6 +104,8 @@ void kl_engine_free(struct kl_engine *e) {
     for (size_t i = 0; i < e->n_table_log; i++) {
         kl_table_unref(e->table_log[i].table);
     }
+    kl_pool_free(e->background);
+    kl_pool_free(e->pool);
     kl__retention_free(e);
     kl_commit_log_free(e->log);
     free(e->table_log);

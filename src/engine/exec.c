@@ -338,6 +338,10 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
 static void step(struct kl__run *r) {
     while (r->i < r->n) {
         struct kl__stmt *s = &r->stmts[r->i];
+        if (r->x->cancelled) {
+            fail_statement(r, s, kl_fail(&r->err, KL_E_CANCELLED, "the client has gone"));
+            return;
+        }
         if (!s->is_bound || s->bound.plan->catalog_version != kl_catalog_version(r->e->o.catalog)) {
             enum kl_rc rc = bind_one(r, s, r->l->cache);
             if (rc != KL_OK) {
@@ -450,7 +454,7 @@ struct kl_engine_loop *kl_engine_loop_new(struct kl_engine *e, struct kl_loop *l
     struct kl_engine_loop *l = kl_xcalloc(1, sizeof(*l));
     l->engine = e;
     l->loop = loop;
-    l->cache = kl_plan_cache_new(1024);
+    l->cache = kl_plan_cache_new(e->o.plan_cache_entries);
     kl_arena_init(&l->scratch, (size_t)64 << 20);
     return l;
 }

@@ -58,7 +58,9 @@ enum kl_rc kl_pool_post(struct kl_pool *p, struct kl_task *t) KL_MUST_CHECK;
 void kl_pool_post_always(struct kl_pool *p, struct kl_task *t);
 /* The state of the calling pool thread, from thread_init. */
 void *kl_pool_thread_state(void);
-/* Runs what is queued, then joins. Accepts NULL. */
+/* Takes no more, runs what is queued, joins. Posting stays safe: KL_E_SHUTTING_DOWN. Accepts NULL. */
+void kl_pool_stop(struct kl_pool *p);
+/* Stops when that has not happened. Accepts NULL. */
 void kl_pool_free(struct kl_pool *p);
 
 /* ---- loop: a libuv loop with a mailbox. Tasks posted to it run on its thread. ---- */

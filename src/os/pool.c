@@ -67,7 +67,7 @@ static void *worker_main(void *arg) {
 
 static bool start_workers(struct kl_pool *p) {
     pthread_mutex_lock(&p->start_lock);
-    if (!atomic_load_explicit(&p->running, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&p->running, memory_order_relaxed) && !kl_mailbox_closed(&p->box)) {
         for (unsigned i = 0; i < p->options.threads; i++) {
             struct worker *w = &p->workers[p->started];
             *w = (struct worker){.pool = p, .index = p->started};
@@ -106,14 +106,25 @@ void *kl_pool_thread_state(void) {
     return thread_state;
 }
 
-void kl_pool_free(struct kl_pool *p) {
+void kl_pool_stop(struct kl_pool *p) {
     if (!p) {
         return;
     }
     kl_mailbox_close(&p->box);
-    for (unsigned i = 0; i < p->started; i++) {
+    pthread_mutex_lock(&p->start_lock); /* none starts from here on: see start_workers */
+    unsigned n = p->started;
+    pthread_mutex_unlock(&p->start_lock);
+    for (unsigned i = 0; i < n; i++) {
         KL_ASSERT(pthread_join(p->workers[i].thread, NULL) == 0);
     }
+    p->started = 0;
+}
+
+void kl_pool_free(struct kl_pool *p) {
+    if (!p) {
+        return;
+    }
+    kl_pool_stop(p);
     kl_mailbox_deinit(&p->box);
     pthread_mutex_destroy(&p->start_lock);
     free(p->workers);

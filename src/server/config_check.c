@@ -200,11 +200,6 @@ static enum kl_rc check_numbers(struct kl_config_loader *l) {
             "%lld is above auth.max_password_length (%lld)", (long long)c->auth_min_password_length,
             (long long)c->auth_max_password_length);
     }
-    if (c->stream_default_max_buffer > c->stream_max_partition_rows) {
-        return FAIL(l, stream_default_max_buffer, NULL,
-            "%lld is above stream.max_partition_rows (%lld)",
-            (long long)c->stream_default_max_buffer, (long long)c->stream_max_partition_rows);
-    }
     return KL_OK;
 }
 

@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 
-#define STREAM_MEMORY_BYTES ((size_t)256 << 20) /* rows of all STREAM partitions together */
 #define NODE 1
 #define FINISH_MS 5000
 
@@ -110,7 +109,9 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
             .complexity = c->auth_enforce_password_complexity,
             .bcrypt_cost = (int)c->auth_bcrypt_cost},
         .stream_max_rows = (uint32_t)c->stream_default_max_buffer,
-        .stream_max_bytes = STREAM_MEMORY_BYTES,
+        .stream_max_bytes = (size_t)c->stream_max_memory_bytes,
+        .plan_cache_entries = (size_t)c->execution_sql_plan_cache_max_entries,
+        .deleted_retention_hours = (uint32_t)c->retention_default_deleted_retention_hours,
         .user_deletion_grace_days = (uint32_t)c->users_deletion_grace_days,
         .listener = kl_live_listener(s->live),
         .facts = kl_server_facts(s),

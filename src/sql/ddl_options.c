@@ -4,7 +4,7 @@
  * table. */
 #include "sql/parse_internal.h"
 
-#define MAX_TTL_S 31536000     /* as stream.default_ttl_seconds */
+#define MAX_TTL_S 31536000     /* a year */
 #define MAX_RETENTION_H 876000 /* as retention.default_deleted_retention_hours */
 #define MAX_FLUSH_ROWS 999999
 #define MAX_FLUSH_S 86399

@@ -247,8 +247,6 @@ static void test_checks_together(void **state) {
         ":2: websocket.heartbeat_interval_secs", "below");
     expect_error("[auth]\nmin_password_length = 20\nmax_password_length = 10", NULL,
         "auth.min_password_length", "above");
-    expect_error(
-        "[stream]\nmax_partition_rows = 10", NULL, "default: stream.default_max_buffer", "above");
     expect_error("[server]\npublic_origin = 'example.com'", NULL,
         "server.public_origin = example.com", "http(s)://");
     expect_error("[server]\npublic_origin = 'ftp://example.com'", NULL, "server.public_origin",
