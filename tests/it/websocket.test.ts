@@ -360,7 +360,7 @@ describe('frames', () => {
     }
     assert.equal(raw.messages().length, before);
     assert.equal(raw.ended || raw.frames.some((f) => f.op === close), false);
-    assert.ok(raw.frames.some((f) => f.op === ping), 'the server pings');
+    assert.ok(quiet.frames.some((f) => f.op === ping), 'the server pings who is silent');
     await raw.works();
     raw.end();
     await quiet.closes([1000], 4000);
