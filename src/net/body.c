@@ -322,7 +322,8 @@ static enum kl_rc read_param(struct reader *r, struct kl_val *ret) {
     } else if (c == 't' || c == 'f') {
         *ret = kl_val_bool(c == 't');
     } else {
-        *ret = open_text(kl_slice(begin, (size_t)(r->p - begin)));
+        /* An array or object: BYTES, EMBEDDING and JSON columns each know what to make of it. */
+        *ret = kl_val_str(KL_T_JSON, kl_slice(begin, (size_t)(r->p - begin)));
     }
     return KL_OK;
 }

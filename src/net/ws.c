@@ -244,7 +244,7 @@ static void check_open(struct kl_net__ws *ws, uint32_t now) {
     if (ws->client && kl_clock_wall_us() / 1000000 >= ws->expires_s) {
         kl_net__ws_error(ws, KL_S("protocol"), "TOKEN_EXPIRED", "The token has expired");
         kl_net__ws_close(ws, 1008, "Token expired");
-    } else if (!ws->client && now - ws->opened_s >= o->ws_auth_timeout_s) {
+    } else if (!ws->client && now - ws->opened_s > o->ws_auth_timeout_s) {
         kl_net__ws_send(
             ws, KL_S("{\"type\":\"auth_error\",\"message\":\"Authentication timeout\"}"));
         kl_net__ws_close(ws, 1008, "Authentication timeout");

@@ -151,7 +151,15 @@ enum kl_rc kl_sql__number(struct kl_slice text, bool negative, struct kl_val *re
     }
     __int128 dec;
     uint8_t scale, precision;
-    if (kl_dec_parse(text, &dec, &scale, &precision) != KL_OK) {
+    enum kl_rc rc = kl_dec_parse(text, &dec, &scale, &precision);
+    /* With an exponent it may have left the range of DECIMAL at either end: then it is a floating point number. Digits written out are meant exactly. */
+    double d;
+    bool exponent = memchr(text.ptr, 'e', text.len) || memchr(text.ptr, 'E', text.len);
+    if (exponent && kl_parse_double(text, &d) && (rc != KL_OK || kl_dec_to_double(dec, scale) != d)) {
+        *ret = kl_val_double(negative ? -d : d);
+        return KL_OK;
+    }
+    if (rc != KL_OK) {
         return KL_E_TYPE;
     }
     *ret = kl_val_decimal(negative ? -dec : dec, scale);

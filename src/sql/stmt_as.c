@@ -9,17 +9,17 @@ static enum kl_rc target(struct kl_scan *s, struct kl_tok *t, struct kl_arena *a
     struct kl_slice *ret, struct kl_err *err) {
     if (t->kind == KL_TOK_STRING) {
         if (kl_sql__string(t, arena, ret) != KL_OK) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(s, t),
+            return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(s, t),
                 "EXECUTE AS USER has an invalid name");
         }
     } else if (t->kind == KL_TOK_WORD || t->kind == KL_TOK_IDENT) {
         *ret = kl_sql__name(t, arena);
     } else {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(s, t),
+        return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(s, t),
             "EXECUTE AS USER username cannot be empty");
     }
     if (kl_slice_trim(*ret).len == 0) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(s, t),
+        return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(s, t),
             "EXECUTE AS USER username cannot be empty");
     }
     return KL_OK;
@@ -33,7 +33,7 @@ static enum kl_rc wrapped(
     for (size_t depth = 1;;) {
         kl_sql__scan(s, t);
         if (t->kind == KL_TOK_END || t->kind == KL_TOK_BAD) {
-            return kl_fail(err, KL_E_INVALID_SQL, "EXECUTE AS USER missing closing ')'");
+            return kl_fail(err, KL_E_INVALID_INPUT, "EXECUTE AS USER missing closing ')'");
         }
         if (t->punct == ')' && --depth == 0) {
             break;
@@ -44,14 +44,14 @@ static enum kl_rc wrapped(
             continue;
         }
         if (ended) {
-            return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(s, t),
+            return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(s, t),
                 "EXECUTE AS USER can only wrap a single SQL statement");
         }
         first = first ? first : t->text.ptr;
         last = t->text.ptr + t->text.len;
     }
     if (!first) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(s, t),
+        return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(s, t),
             "EXECUTE AS USER must contain exactly one wrapped SQL statement");
     }
     *ret = kl_slice(first, (size_t)(last - first));
@@ -76,13 +76,13 @@ enum kl_rc kl_sql_execute_as(struct kl_slice stmt, struct kl_arena *arena,
     kl_sql__scan(&s, &t);
     if (!is_word(&t, "user")) {
         return kl_fail_at(
-            err, KL_E_INVALID_SQL, kl_sql__tok_pos(&s, &t), "EXECUTE AS must be followed by USER");
+            err, KL_E_INVALID_INPUT, kl_sql__tok_pos(&s, &t), "EXECUTE AS must be followed by USER");
     }
     kl_sql__scan(&s, &t);
     KL_TRY(target(&s, &t, arena, &user, err));
     kl_sql__scan(&s, &t);
     if (t.punct != '(') {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(&s, &t),
+        return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(&s, &t),
             "EXECUTE AS USER must wrap SQL in parentheses");
     }
     KL_TRY(wrapped(&s, &t, &inner, err));
@@ -90,14 +90,14 @@ enum kl_rc kl_sql_execute_as(struct kl_slice stmt, struct kl_arena *arena,
         kl_sql__scan(&s, &t);
     } while (t.punct == ';');
     if (t.kind != KL_TOK_END) {
-        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__tok_pos(&s, &t),
+        return kl_fail_at(err, KL_E_INVALID_INPUT, kl_sql__tok_pos(&s, &t),
             "EXECUTE AS USER: unexpected \"%.*s\" after the closing ')'",
             KL_FMT(kl_slice(t.text.ptr, KL_MIN(t.text.len, (size_t)60))));
     }
     kl_sql__scan_init(&s, inner);
     kl_sql__scan(&s, &t);
     if (is_word(&t, "execute")) {
-        return kl_fail(err, KL_E_INVALID_SQL, "EXECUTE AS USER cannot be nested");
+        return kl_fail(err, KL_E_INVALID_INPUT, "EXECUTE AS USER cannot be nested");
     }
     *ret_user = user;
     *ret_inner = inner;

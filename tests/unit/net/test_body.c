@@ -69,7 +69,7 @@ static void binds_parameters(void **state) {
     assert_true(v[7].type == KL_T_DOUBLE && v[7].d == 100.0);
     assert_true(v[8].type == KL_T_TEXT && v[8].flags == KL_VAL_UNKNOWN);
     assert_text(kl_val_slice(&v[8]), "tA");
-    assert_true(v[9].type == KL_T_TEXT && v[9].flags == KL_VAL_UNKNOWN);
+    assert_true(v[9].type == KL_T_JSON && v[9].flags == 0);
     assert_text(kl_val_slice(&v[9]), "[1, {\"a\":\"\\n\"}]"); /* nested: the text as it came */
     assert_text(kl_val_slice(&v[10]), "{\"k\":[]}");
     assert_true(v[11].type == KL_T_BIGINT && v[11].i == 0);

@@ -203,17 +203,17 @@ static void as_user(void **state) {
     assert_true(kl_slice_eq(inner, KL_S("SELECT ')' FROM x")));
     assert_int_equal(kl_sql_execute_as(KL_S("SELECT 1"), &db.arena, &user, &inner, &db.err), KL_OK);
     assert_null(user.ptr);
-    FAILS("EXECUTE AS USER 'a' INSERT INTO t VALUES (1)", KL_E_INVALID_SQL,
+    FAILS("EXECUTE AS USER 'a' INSERT INTO t VALUES (1)", KL_E_INVALID_INPUT,
         "EXECUTE AS USER must wrap SQL in parentheses");
-    FAILS("EXECUTE AS USER 'a' (SELECT 1; SELECT 2)", KL_E_INVALID_SQL,
+    FAILS("EXECUTE AS USER 'a' (SELECT 1; SELECT 2)", KL_E_INVALID_INPUT,
         "EXECUTE AS USER can only wrap a single SQL statement");
-    FAILS("EXECUTE AS USER '' (SELECT 1)", KL_E_INVALID_SQL,
+    FAILS("EXECUTE AS USER '' (SELECT 1)", KL_E_INVALID_INPUT,
         "EXECUTE AS USER username cannot be empty");
-    FAILS("EXECUTE AS USER 'a' (SELECT 1", KL_E_INVALID_SQL, "EXECUTE AS USER missing closing ')'");
-    FAILS("EXECUTE AS USER 'a' ( )", KL_E_INVALID_SQL,
+    FAILS("EXECUTE AS USER 'a' (SELECT 1", KL_E_INVALID_INPUT, "EXECUTE AS USER missing closing ')'");
+    FAILS("EXECUTE AS USER 'a' ( )", KL_E_INVALID_INPUT,
         "must contain exactly one wrapped SQL statement");
-    FAILS("EXECUTE AS USER 'a' (SELECT 1) x", KL_E_INVALID_SQL, "unexpected \"x\"");
-    FAILS("EXECUTE AS USER 'a' (EXECUTE AS USER 'b' (SELECT 1))", KL_E_INVALID_SQL,
+    FAILS("EXECUTE AS USER 'a' (SELECT 1) x", KL_E_INVALID_INPUT, "unexpected \"x\"");
+    FAILS("EXECUTE AS USER 'a' (EXECUTE AS USER 'b' (SELECT 1))", KL_E_INVALID_INPUT,
         "cannot be nested");
     FAILS_AT(
         "EXECUTE AS USER 'a' (SELECT nope FROM app.messages)", KL_E_EXEC, "does not exist", 29);

@@ -120,7 +120,9 @@ static void numbers(void **state) {
     number_is("99999999999999999999999999999999999999", false,
         "99999999999999999999999999999999999999", KL_T_DECIMAL);
     number_is("999999999999999999999999999999999999999", false, NULL, 0);
-    number_is("1e39", false, NULL, 0);
+    number_is("1e39", false, "1e+39", KL_T_DOUBLE);
+    number_is("5e-324", false, "5e-324", KL_T_DOUBLE);
+    number_is("1.5e-30", false, "0.0000000000000000000000000000015", KL_T_DECIMAL);
     number_is("1e999999999999999", false, NULL, 0);
 }
 
