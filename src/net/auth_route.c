@@ -230,7 +230,7 @@ static bool admit(struct kl_net__request *r) {
     if (!kl_net__serving(r)) {
         return false;
     }
-    if (kl_net__admit_auth(r->loop, &r->ip, r->local)) {
+    if (kl_net__admit_auth(r->loop, &r->ip, false)) {
         return true;
     }
     kl_net__add_header(r, "retry-after", KL_S("1"));

@@ -148,7 +148,7 @@ bool kl_net__serving(struct kl_net__request *r);
 /* Limits per address and bans; false when it has answered. */
 bool kl_net__admit(struct kl_net__request *r);
 /* One more authentication attempt from this address: false when there were too many. */
-bool kl_net__admit_auth(struct kl_net__loop *l, const struct kl_ip *ip, bool local);
+bool kl_net__admit_auth(struct kl_net__loop *l, const struct kl_ip *ip, bool exempt);
 bool kl_net__origin_allowed(const struct kl_net *n, struct kl_slice origin);
 void kl_net__preflight(struct kl_net__request *r);
 /* A filter that gives h2o's own errors the shape of ours. */

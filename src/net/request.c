@@ -397,9 +397,10 @@ bool kl_net__admit(struct kl_net__request *r) {
     return false;
 }
 
-bool kl_net__admit_auth(struct kl_net__loop *l, const struct kl_ip *ip, bool local) {
+/* `exempt`: not counted. Passwords are guessed from anywhere, this machine too; a token that a local WebSocket shows is not. */
+bool kl_net__admit_auth(struct kl_net__loop *l, const struct kl_ip *ip, bool exempt) {
     const struct kl_net *n = l->net;
-    if (!n->o.connection_protection || local) {
+    if (exempt) {
         return true;
     }
     return kl_limiter_take(n->auths, kl_slice(ip->bytes, sizeof ip->bytes), kl_clock_mono_ns(),
