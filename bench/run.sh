@@ -82,7 +82,7 @@ cleanup() {
     [ -n "${bare_pid:-}" ] && stop_process "$bare_pid"
     [ -n "${server_pid:-}" ] && stop_process "$server_pid"
     stop_peers
-    if [ $rc -ne 0 ] && [ $rc -ne 3 ]; then
+    if [ $rc -ne 0 ] && [ $rc -ne 3 ] && [ $rc -lt 128 ]; then
         echo "failed; the server's log ends with:" >&2
         tail -n 15 "$work"/server*.log >&2 2>/dev/null || true
     fi
