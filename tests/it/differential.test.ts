@@ -253,7 +253,7 @@ const settled: [sql: string, wanted: unknown[][] | 'error'][] = [
   ['SELECT m / 3 FROM x.e WHERE id = 2', [['0.5000000000000000']]],
   ['SELECT SUM(m) / 3 FROM x.e', [['0.5000000000000000']]],
   ['SELECT COALESCE(1.5, n) FROM x.e WHERE id = 1', [['1.50']]], // exactly as many digits as its type says
-  ['SELECT MAX(COALESCE(1.5, n)) FROM x.e', [['2.00']]],
+  ['SELECT MAX(COALESCE(1.5, n)) FROM x.e', [['1.50']]],
   ['SELECT n * 1.5, n * n FROM x.e WHERE id = 1', [['1.500', '1.0000']]],
   ['SELECT COALESCE(abs(w), w) * ((w + w) * abs(w)) FROM x.e WHERE id = 1', [['1999999400000059.999998']]],
   ['SELECT MIN(o) FROM x.e', 'error'], // no such function
