@@ -456,6 +456,7 @@ struct kl_engine_loop *kl_engine_loop_new(struct kl_engine *e, struct kl_loop *l
     l->loop = loop;
     l->cache = kl_plan_cache_new(e->o.plan_cache_entries);
     kl_arena_init(&l->scratch, (size_t)64 << 20);
+    l->places = kl_xcalloc(1, sizeof(*l->places));
     return l;
 }
 
@@ -463,6 +464,7 @@ void kl_engine_loop_free(struct kl_engine_loop *l) {
     if (l != NULL) {
         kl_plan_cache_free(l->cache);
         kl_arena_deinit(&l->scratch);
+        free(l->places);
         free(l);
     }
 }

@@ -143,9 +143,19 @@ void kl__streams_drop_table(struct kl__streams *s, uint32_t table);
 /* Fills slots from a row view. */
 enum kl_rc kl__fill_slots(const struct kl_table *t, const struct kl_row_view *v, const int16_t *slots, size_t n,
     struct kl_arena *arena, struct kl_val *row);
-/* At most one row, by primary key. */
-enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl_source **ret,
-    struct kl_err *err);
+/* Where rows were last found by key: spares a point read its look into the pk family. One thread's; entries may be stale. Memory is touched as it
+ * fills. */
+#define KL__PLACES (1u << 17)
+struct kl__place {
+    uint64_t hash; /* of the pk key, never 0 */
+    int64_t seq;
+};
+struct kl__places {
+    struct kl__place at[KL__PLACES];
+};
+/* At most one row, by primary key. places: may be NULL. */
+enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__places *places,
+    struct kl_source **ret, struct kl_err *err);
 /* No row. */
 struct kl_source *kl__scan_nothing(void);
 /* One row without slots: SELECT without FROM. */
@@ -168,6 +178,7 @@ struct kl_engine_loop {
     struct kl_loop *loop;
     struct kl_plan_cache *cache;
     struct kl_arena scratch;
+    struct kl__places *places;
     size_t plans_counted;
 };
 /* State of a query pool thread. */
@@ -195,6 +206,7 @@ struct kl__run {
     size_t n, i;
     unsigned retries;
     bool split;                 /* statements are known */
+    struct kl__places *places;  /* of the loop while it reads there, else NULL */
     int64_t deadline_ns;
     enum kl_rc rc;              /* of the step under way */
     struct kl_err err;

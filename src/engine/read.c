@@ -82,7 +82,7 @@ static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, struct kl_ta
         *ret = kl__scan_nothing();
         return KL_OK;
     }
-    return kl__scan_point(r->e, scan, key, ret, err);
+    return kl__scan_point(r->e, scan, key, r->places, ret, err);
 }
 
 enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_arena *scratch, bool on_loop, struct kl_err *err) {
@@ -91,6 +91,7 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_aren
     struct limited limited;
     struct kl_eval ev;
     struct kl_scan scan = {.slots = p->select->slots, .n_slots = p->select->n_slots, .arena = scratch};
+    r->places = on_loop ? r->l->places : NULL;
     if (p->table == NULL) {
         src = kl__scan_dual();
     } else {
@@ -143,6 +144,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worke
     const struct kl_plan_duck *p = s->bound.plan->duck;
     struct duck_read d = {.r = r, .s = s, .arena = &w->scratch};
     struct limited limited;
+    r->places = NULL;
     KL_TRY(worker_duck(w, err));
     struct kl_duck_scan *scans = KL_ARENA_ARRAY(&w->scratch, struct kl_duck_scan, p->n_scans + 1);
     if (scans == NULL) {

@@ -169,52 +169,101 @@ static bool parse_place(struct kl_slice v, int64_t *ret_seq) {
     return hot && !r.failed;
 }
 
-/* Where the live version of a key is. KL_E_NOT_FOUND. */
-static enum kl_rc key_place(struct kl_engine *e, struct kl_table *t, const struct kl_scope *scope, struct kl_snapshot *snap,
-    const struct kl_val *key, int64_t *ret_seq, struct kl_err *err) {
+/* The key of the pk family. KL_E_NOT_FOUND for a value that no row can have. */
+static enum kl_rc key_of(struct kl_table *t, const struct kl_scope *scope, const struct kl_val *vals, struct kl_key *ret, struct kl_err *err) {
     struct kl_buf pk;
-    struct kl_key k;
-    struct kl_pinned place;
     kl_buf_init(&pk, KL_PK_MAX);
-    enum kl_rc rc = kl_pk_encode(key, t->n_pk, &pk, err);
-    if (rc == KL_E_TOO_LARGE) {
-        rc = KL_E_NOT_FOUND; /* no row can have such a key */
-    }
+    enum kl_rc rc = kl_pk_encode(vals, t->n_pk, &pk, err);
     if (rc == KL_OK) {
-        kl_key_pk(&k, scope, t->id, kl_buf_view(&pk));
-        rc = kl_store_get(e->o.store, snap, KL_CF_PK, kl_key_view(&k), &place, err);
+        kl_key_pk(ret, scope, t->id, kl_buf_view(&pk));
     }
     kl_buf_deinit(&pk);
-    KL_TRY(rc);
+    return rc == KL_E_TOO_LARGE ? KL_E_NOT_FOUND : rc;
+}
+
+/* Where the live version of a key is. KL_E_NOT_FOUND. */
+static enum kl_rc key_place(struct kl_engine *e, struct kl_table *t, const struct kl_key *key, struct kl_snapshot *snap,
+    int64_t *ret_seq, struct kl_err *err) {
+    struct kl_pinned place;
+    KL_TRY(kl_store_get(e->o.store, snap, KL_CF_PK, kl_key_view(key), &place, err));
     bool ok = parse_place(place.value, ret_seq);
     kl_pinned_release(&place);
     return ok ? KL_OK : kl_fail(err, KL_E_CORRUPT, "primary key entry of table %s is damaged", t->qualified.ptr);
 }
 
-enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl_source **ret,
+static enum kl_rc get_row(struct kl_engine *e, const struct kl_scan *scan, const struct kl_scope *scope, struct point_scan *s,
     struct kl_err *err) {
+    struct kl_key k;
+    kl_key_row(&k, scope, scan->table->id, s->seq);
+    enum kl_rc rc = kl_store_get(e->o.store, scan->snap, KL_CF_ROW, kl_key_view(&k), &s->row, err);
+    s->found = rc == KL_OK;
+    return rc;
+}
+
+/* Looks where the key's row was last seen. The row family holds live versions only, each at its own _seq, so a row that is still there, is no
+ * tombstone and has this key is the live one: a stale entry shows itself, and nobody has to invalidate anything. */
+static bool found_where_it_was(struct kl_engine *e, const struct kl_scan *scan, const struct kl_scope *scope, const struct kl_val *key,
+    struct point_scan *s) {
+    struct kl_row_view view;
+    if (get_row(e, scan, scope, s, NULL) != KL_OK) {
+        return false;
+    }
+    bool same = kl_table_open_row(scan->table, s->row.value, s->seq, &view) == KL_OK && !view.head.tombstone;
+    for (size_t i = 0; same && i < scan->table->n_pk; i++) {
+        struct kl_val v;
+        same = kl_table_get(scan->table, &view, scan->table->pk[i], scan->arena, &v) == KL_OK && v.type == key[i].type &&
+               kl_val_same(&v, &key[i]);
+    }
+    if (!same) {
+        kl_pinned_release(&s->row);
+        s->found = false;
+    }
+    return same;
+}
+
+static enum kl_rc find_row(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__places *places,
+    struct point_scan *s, struct kl_err *err) {
     struct kl_scope scope = kl_table_scope(scan->table, scan->user, e->user_shards);
+    struct kl_key pk;
+    struct kl__place *place = NULL;
+    KL_TRY(key_of(scan->table, &scope, key, &pk, err));
+    if (places != NULL && scan->snap == NULL) {
+        uint64_t hash = kl_slice_hash(kl_key_view(&pk)) | 1;
+        place = &places->at[hash >> 1 & (KL__PLACES - 1)];
+        s->seq = place->seq;
+        if (place->hash == hash && found_where_it_was(e, scan, &scope, key, s)) {
+            return KL_OK;
+        }
+        place->hash = hash;
+    }
+    /* Without a snapshot the row may be replaced between the two reads: then look again. */
+    enum kl_rc rc = KL_OK;
+    for (int tries = 0; tries < 16; tries++) {
+        rc = key_place(e, scan->table, &pk, scan->snap, &s->seq, err);
+        if (rc != KL_OK) {
+            break;
+        }
+        rc = get_row(e, scan, &scope, s, err);
+        if (rc != KL_E_NOT_FOUND || scan->snap != NULL) {
+            break;
+        }
+    }
+    if (place != NULL) {
+        place->seq = s->seq;
+        place->hash = rc == KL_OK ? place->hash : 0;
+    }
+    return rc;
+}
+
+enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__places *places,
+    struct kl_source **ret, struct kl_err *err) {
     struct point_scan *s = kl_xcalloc(1, sizeof(*s) + scan->n_slots * sizeof(int16_t));
     s->source = (struct kl_source){point_next, point_close};
     s->table = scan->table;
     s->arena = scan->arena;
     s->n_slots = scan->n_slots;
     memcpy(s->slots, scan->slots, scan->n_slots * sizeof(int16_t));
-    enum kl_rc rc = KL_OK;
-    /* Without a snapshot the row may be replaced between the two reads: then look again. */
-    for (int tries = 0; tries < 16; tries++) {
-        struct kl_key k;
-        rc = key_place(e, scan->table, &scope, scan->snap, key, &s->seq, err);
-        if (rc != KL_OK) {
-            break;
-        }
-        kl_key_row(&k, &scope, scan->table->id, s->seq);
-        rc = kl_store_get(e->o.store, scan->snap, KL_CF_ROW, kl_key_view(&k), &s->row, err);
-        if (rc != KL_E_NOT_FOUND || scan->snap != NULL) {
-            s->found = rc == KL_OK;
-            break;
-        }
-    }
+    enum kl_rc rc = find_row(e, scan, key, places, s, err);
     if (rc != KL_OK && rc != KL_E_NOT_FOUND) {
         point_close(&s->source);
         return rc;
@@ -226,8 +275,12 @@ enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const
 enum kl_rc kl_engine_key_live(struct kl_engine *e, struct kl_table *t, struct kl_slice user, struct kl_snapshot *snap,
     const struct kl_val *pk, bool *ret, struct kl_err *err) {
     struct kl_scope scope = kl_table_scope(t, user, e->user_shards);
+    struct kl_key key;
     int64_t seq;
-    enum kl_rc rc = key_place(e, t, &scope, snap, pk, &seq, err);
+    enum kl_rc rc = key_of(t, &scope, pk, &key, err);
+    if (rc == KL_OK) {
+        rc = key_place(e, t, &key, snap, &seq, err);
+    }
     if (rc != KL_OK && rc != KL_E_NOT_FOUND) {
         return rc;
     }
