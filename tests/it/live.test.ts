@@ -115,9 +115,11 @@ describe('copies equal fresh reads', { concurrency: false }, () => {
         const projection = random.pick(projections);
         // rows of a projection without the key are known by _seq
         const known = /\*|\bid\b/.test(projection) ? mode : '_seq';
-        return new Copy(client, `s${n++}`, `SELECT ${projection} FROM ${table}${random.pick(filters)}`, known, random.chance(0.3) ? { batch_size: random.range(1, 7) } : {}, {
+        const copy = new Copy(client, `s${n++}`, `SELECT ${projection} FROM ${table}${random.pick(filters)}`, known, random.chance(0.3) ? { batch_size: random.range(1, 7) } : {}, {
           path: random.chance(0.3) ? '/v1/ws?compress=false' : undefined,
         });
+        copy.stream = stream;
+        return copy;
       };
       const writersOf = people.map((c, i) => new Writer(c, table, random, stream, (i + 1) * 100_000));
       await Promise.all(writersOf.map((w) => w.run(30)));
