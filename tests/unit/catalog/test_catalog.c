@@ -168,7 +168,10 @@ static void create_round_trip(void **state) {
             assert_int_equal(c->id, i + 1);
             assert_int_equal(c->ordinal, i + 1);
             assert_true(kl_slice_eq_str(cols[i].name, c->name));
-            assert_memory_equal(&c->type, &cols[i].type, sizeof(c->type));
+            assert_int_equal(c->type.id, cols[i].type.id);
+            assert_int_equal(c->type.precision, cols[i].type.precision);
+            assert_int_equal(c->type.scale, cols[i].type.scale);
+            assert_int_equal(c->type.dim, cols[i].type.dim);
             assert_int_equal(c->nullable, cols[i].nullable);
             assert_int_equal(c->def.kind, cols[i].def.kind);
             assert_true(c->missing.null);
