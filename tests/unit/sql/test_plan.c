@@ -286,7 +286,7 @@ static void one_meaning(void **state) {
     assert_true(succeeded > 300);
 }
 
-/* What a hit costs. The bound is loose: it is there to notice a parse, not to be a benchmark. */
+/* What a hit costs, for whoever reads the output: speed is not asserted. */
 static void hit_cost(void **state) {
     static const char *const statements[] = {"SELECT id, a, n FROM app.t WHERE id = 12345",
         "INSERT INTO app.t (id, a, n) VALUES (1, 'hello world', 2)",
@@ -307,7 +307,6 @@ static void hit_cost(void **state) {
             best = KL_MIN(best, (kl_clock_mono_ns() - t0) / 1000);
         }
         print_message("%lld ns: %s\n", (long long)best, statements[s]);
-        assert_true(best < 20000);
     }
 }
 

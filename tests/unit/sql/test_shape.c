@@ -193,7 +193,7 @@ static void as_text(void **state) {
         text, "SELECT \"a`b\", /* ( */ CURRENT_USER     , t.current_user() -- ` \n, '`'");
 }
 
-/* A thousand rows scan in well under a millisecond (the bound allows for a sanitizer). */
+/* A thousand rows collapse into one shape; how long that took is printed. */
 static void speed(void **state) {
     struct kl_buf sql = {0};
     kl_buf_puts(&sql, "INSERT INTO chat.messages (id, role, content) VALUES ");
@@ -211,7 +211,6 @@ static void speed(void **state) {
         assert_int_equal(shape.n_vals, 3000);
     }
     print_message("1,000 rows scan in %.0f us\n", (double)best / 1000);
-    assert_true(best < 5000000);
     kl_buf_deinit(&sql);
 }
 
