@@ -44,7 +44,7 @@ static enum kl_rc avg_type(struct kl_type arg, struct kl_type *ret, struct kl_er
     case KL_T_BIGINT:
     case KL_T_DECIMAL:
         *ret = (struct kl_type){
-            .id = KL_T_DECIMAL, .precision = 38, .scale = (uint8_t)KL_MAX((int)arg.scale, 16)};
+            .id = KL_T_DECIMAL, .precision = 38, .scale = (uint8_t)KL_MAX((int)arg.scale, KL_DEC_QUOTIENT_SCALE)};
         return KL_OK;
     case KL_T_FLOAT:
     case KL_T_DOUBLE:
@@ -245,11 +245,11 @@ static enum kl_rc finish_avg(const struct one *o, struct kl_val *ret, struct kl_
     case KL_T_INTERVAL:
         return kl_expr__interval_scale(o->best.iv, (double)o->count, true, ret, err);
     case KL_T_DECIMAL:
-        return kl_expr__dec_div(
-            kl_expr__to_dec(&o->best), (struct kl_dec){(__int128)o->count, 0}, ret, err);
+        return kl_expr__dec_quotient(kl_expr__to_dec(&o->best),
+            (struct kl_dec){(__int128)o->count, 0}, o->agg->type.scale, ret, err);
     default:
-        return kl_expr__dec_div(
-            (struct kl_dec){o->exact, 0}, (struct kl_dec){(__int128)o->count, 0}, ret, err);
+        return kl_expr__dec_quotient((struct kl_dec){o->exact, 0},
+            (struct kl_dec){(__int128)o->count, 0}, o->agg->type.scale, ret, err);
     }
 }
 

@@ -18,6 +18,7 @@ struct kl_eval {
     int64_t now_us;               /* NOW(): one instant a statement */
     struct kl_snowflake *ids;
     struct kl_arena *arena;       /* results may borrow from it; the caller marks and rewinds per row */
+    struct kl_expr_set **sets;    /* set by kl_select_run: what is worked out once a statement; may be NULL */
 };
 
 struct kl_expr; /* lives in the arena that it was built in */

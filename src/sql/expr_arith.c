@@ -44,7 +44,7 @@ static enum kl_rc eval_dec(
     case KL_OP_MUL:
         return kl_expr__dec_mul(x, y, ret, err);
     case KL_OP_DIV:
-        return kl_expr__dec_div(x, y, ret, err);
+        return kl_expr__dec_quotient(x, y, e->type.scale, ret, err);
     default:
         return kl_expr__dec_mod(x, y, ret, err);
     }
@@ -103,7 +103,7 @@ static struct kl_type decimal_result(enum kl_expr_opcode op, struct kl_type l, s
         precision = a.precision + b.precision;
     } else if (op == KL_OP_DIV) {
         scale = KL_MAX(wider,
-            16); /* at least 16 significant digits; values have what PostgreSQL would choose */
+            KL_DEC_QUOTIENT_SCALE);
     }
     t.scale = (uint8_t)KL_MIN(scale, 38);
     t.precision = (uint8_t)KL_MAX(KL_MIN(precision, 38), (int)t.scale);

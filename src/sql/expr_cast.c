@@ -62,6 +62,18 @@ static enum kl_rc eval_to_numeric(
     return to_numeric(&v, ret, err);
 }
 
+/* Where decimals of several scales meet, each result has the scale of their common type. */
+static enum kl_rc eval_to_scale(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+    struct kl_val v;
+    KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
+    if (v.null) {
+        *ret = kl_val_null(KL_T_DECIMAL);
+        return KL_OK;
+    }
+    return kl_expr__dec_round(kl_expr__to_dec(&v), e->type.scale, KL_DEC_NEAREST, ret, err);
+}
+
 /* ---- building ---- */
 
 static enum kl_rc cast_node(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
@@ -218,7 +230,11 @@ enum kl_rc kl_expr__unify(struct kl_expr_builder *b, struct kl_expr **list, size
         common = KL_TYPE(TEXT);
     }
     for (size_t i = 0; i < n; i++) {
+        struct kl_type from = list[i]->type;
         KL_TRY(kl_expr__coerce(b, list[i], common, position, &list[i], err));
+        if (common.id == KL_T_DECIMAL && (from.id != KL_T_DECIMAL || from.scale != common.scale)) {
+            KL_TRY(cast_node(b, list[i], common, eval_to_scale, &list[i], err));
+        }
     }
     *ret = common;
     return KL_OK;

@@ -1,4 +1,4 @@
-/* Comparisons: = <> < <= > >=, IS DISTINCT FROM, IN, BETWEEN.
+/* Comparisons: = <> < <= > >=, IS DISTINCT FROM, BETWEEN (IN is in expr_in.c).
  *
  * Two types resolve once, at build time, to one function over two non-NULL values. Integers, texts
  * and doubles have their own; integers against decimals compare exactly; as soon as one side is
@@ -196,58 +196,13 @@ enum kl_rc kl_expr_distinct(struct kl_expr_builder *b, bool negate, struct kl_ex
     return KL_OK;
 }
 
-/* ---- IN ---- */
-
-static enum kl_rc eval_in(
-    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
-    struct kl_val a, b;
-    KL_TRY(e->args[0]->eval(e->args[0], ev, &a, err));
-    bool unknown = false;
-    for (uint32_t i = 1; i < e->n_args; i++) {
-        KL_TRY(e->args[i]->eval(e->args[i], ev, &b, err));
-        if (a.null || b.null) {
-            unknown = true;
-        } else if (e->cmps[i - 1](&a, &b) == 0) {
-            *ret = kl_val_bool(!e->negate);
-            return KL_OK;
-        }
-    }
-    *ret = unknown ? kl_val_null(KL_T_BOOLEAN) : kl_val_bool(e->negate);
-    return KL_OK;
-}
-
-/* What an untyped left side of IN or operand of CASE becomes: the type of the first typed one it
- * meets, else text. */
-static struct kl_type first_type(struct kl_expr *const *list, size_t n) {
+struct kl_type kl_expr__first_type(struct kl_expr *const *list, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (!kl_expr__is_unknown(list[i])) {
             return list[i]->type;
         }
     }
     return KL_TYPE(TEXT);
-}
-
-enum kl_rc kl_expr_in(struct kl_expr_builder *b, bool negate, struct kl_expr *arg,
-    struct kl_expr *const *list, size_t n, int position, struct kl_expr **ret, struct kl_err *err) {
-    struct kl_expr **args = KL_ARENA_ARRAY(b->arena, struct kl_expr *, n + 1), *e;
-    kl_expr_cmp_fn **cmps = KL_ARENA_ARRAY(b->arena, kl_expr_cmp_fn *, n + 1);
-    if (!args || !cmps) {
-        return kl_expr__no_memory(err);
-    }
-    if (kl_expr__is_unknown(arg)) {
-        KL_TRY(kl_expr__coerce(b, arg, first_type(list, n), position, &arg, err));
-    }
-    args[0] = arg;
-    for (size_t i = 0; i < n; i++) {
-        args[i + 1] = list[i];
-        KL_TRY(kl_expr__cmp_resolve(b, KL_OP_EQ, &arg, &args[i + 1], position, &cmps[i], err));
-    }
-    KL_TRY(kl_expr__node(b, KL_EXPR_KIND_IN, KL_TYPE(BOOLEAN), args, n + 1, &e, err));
-    e->negate = negate;
-    e->cmps = cmps;
-    e->eval = eval_in;
-    *ret = kl_expr__finish(b, e);
-    return KL_OK;
 }
 
 /* ---- BETWEEN ---- */
@@ -284,7 +239,7 @@ enum kl_rc kl_expr_between(struct kl_expr_builder *b, bool negate, struct kl_exp
         return kl_expr__no_memory(err);
     }
     if (kl_expr__is_unknown(arg)) {
-        KL_TRY(kl_expr__coerce(b, arg, first_type(args + 1, 2), position, &args[0], err));
+        KL_TRY(kl_expr__coerce(b, arg, kl_expr__first_type(args + 1, 2), position, &args[0], err));
     }
     KL_TRY(kl_expr__cmp_resolve(b, KL_OP_GE, &args[0], &args[1], position, &cmps[0], err));
     KL_TRY(kl_expr__cmp_resolve(b, KL_OP_LE, &args[0], &args[2], position, &cmps[1], err));

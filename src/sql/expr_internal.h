@@ -69,6 +69,7 @@ typedef enum kl_rc kl_expr_eval_fn(
 typedef int kl_expr_cmp_fn(const struct kl_val *a, const struct kl_val *b); /* both non-NULL */
 
 struct kl_func;
+struct kl_expr_set;
 struct kl_expr {
     kl_expr_eval_fn *eval;
     struct kl_expr **args;
@@ -78,6 +79,7 @@ struct kl_expr {
     struct kl_type type;
     uint8_t op;
     bool negate, fold, has_operand, has_else;
+    struct kl_expr_set *set; /* IN over constants: expr_in.c */
     union {
         struct kl_val value;        /* CONST */
         unsigned index;             /* SLOT, PARAM (of the statement's values) */
@@ -136,6 +138,11 @@ enum kl_rc kl_expr__no_operator(unsigned op, const struct kl_expr *l, const stru
 /* Finds how two operands compare; an unknown one takes the other's type. op is for the message. */
 enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode op,
     struct kl_expr **l, struct kl_expr **r, int position, kl_expr_cmp_fn **ret, struct kl_err *err);
+/* What an untyped left side of IN or operand of CASE becomes: the type of the first typed one it
+ * meets, else text. */
+struct kl_type kl_expr__first_type(struct kl_expr *const *list, size_t n);
+/* What IN kept for a statement in ev->sets; NULL is fine. */
+void kl_expr__sets_free(struct kl_expr_set *sets);
 kl_expr_cmp_fn *kl_expr__cmp_fn(
     struct kl_type a, struct kl_type b); /* NULL: these do not compare */
 
@@ -150,8 +157,11 @@ enum kl_rc kl_expr__dec_add(
     struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err);
 enum kl_rc kl_expr__dec_mul(
     struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err);
-enum kl_rc kl_expr__dec_div(
-    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err);
+/* A quotient has this many digits after the point, or as many as its operands have. PostgreSQL
+ * chooses anew for each value; here the result's type says how many. */
+#define KL_DEC_QUOTIENT_SCALE 16
+enum kl_rc kl_expr__dec_quotient(
+    struct kl_dec a, struct kl_dec b, int scale, struct kl_val *ret, struct kl_err *err);
 enum kl_rc kl_expr__dec_mod(
     struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err);
 /* Towards zero, up, down at a scale; KL_E_TYPE past 38 digits. */

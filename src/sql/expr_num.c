@@ -272,38 +272,13 @@ enum kl_rc kl_expr__dec_mul(
         (a.v < 0) != (b.v < 0), ret, err);
 }
 
-/* Position and value of the first base-10000 digit, which is how PostgreSQL stores a numeric. */
-static void leading_group(struct kl_dec d, int *ret_weight, u128 *ret_digit) {
-    u128 m = magnitude(d.v);
-    if (m == 0) {
-        *ret_weight = 0;
-        *ret_digit = 0;
-        return;
-    }
-    int top = digits_of(m) - 1 - d.scale;
-    int weight = top >= 0 ? top / 4 : -((-top + 3) / 4);
-    int shift = d.scale + 4 * weight;
-    *ret_weight = weight;
-    *ret_digit = shift >= 0 ? m / pow10_of(shift) : m * pow10_of(-shift);
-}
-
-static int quotient_scale(struct kl_dec a, struct kl_dec b) {
-    int wa, wb;
-    u128 da, db;
-    leading_group(a, &wa, &da);
-    leading_group(b, &wb, &db);
-    int weight = wa - wb - (da <= db);
-    int scale = 16 - weight * 4;
-    scale = KL_MAX(scale, KL_MAX(a.scale, b.scale));
-    return KL_MAX(0, KL_MIN(scale, DIGITS));
-}
-
-enum kl_rc kl_expr__dec_div(
-    struct kl_dec a, struct kl_dec b, struct kl_val *ret, struct kl_err *err) {
+/* A quotient that does not have 38 digits at the wanted scale gets the largest at which it has. */
+enum kl_rc kl_expr__dec_quotient(
+    struct kl_dec a, struct kl_dec b, int scale, struct kl_val *ret, struct kl_err *err) {
     if (b.v == 0) {
         return kl_expr__div_zero(err);
     }
-    int scale = quotient_scale(a, b), more = scale - a.scale + b.scale;
+    int more = scale - a.scale + b.scale;
     u128 divisor = magnitude(b.v), rem, q = magnitude(a.v) / divisor;
     rem = magnitude(a.v) % divisor;
     while (more > 0) {

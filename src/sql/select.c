@@ -235,7 +235,11 @@ enum kl_rc kl_select_run(const struct kl_select *sel, struct kl_eval *ev, struct
     static const struct kl_select_limits no_limits;
     struct run r = {
         .sel = sel, .ev = ev, .src = src, .sink = sink, .limits = limits ? limits : &no_limits};
+    struct kl_expr_set *sets = NULL;
+    ev->sets = &sets;
     enum kl_rc rc = run_shape(&r, err);
-    ev->row = NULL; /* it pointed into what ends here */
+    ev->row = NULL; /* both pointed into what ends here */
+    ev->sets = NULL;
+    kl_expr__sets_free(sets);
     return rc;
 }
