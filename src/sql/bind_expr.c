@@ -140,6 +140,11 @@ enum kl_rc kl_sql__bind_column(
 static enum kl_rc bind_column_ref(
     struct kl_binder *b, const PgQuery__ColumnRef *ref, struct kl_expr **ret, struct kl_err *err) {
     int col;
+    if (b->column_type) {
+        struct kl_type t = b->column_type(b->column_ctx, ref);
+        return t.id == KL_T_NULL ? unsupported(b, ref->location, err, "a column of unknown type")
+                                 : kl_expr_slot(&b->eb, 0, t, true, ret, err);
+    }
     KL_TRY(kl_sql__bind_column(b, ref, &col, err));
     if (b->collect_aggs) {
         return kl_fail_at(err, KL_E_EXEC, kl_sql__at(b, ref->location),
@@ -369,6 +374,9 @@ static enum kl_rc bind_cast(
     struct kl_type to;
     struct kl_expr *arg;
     KL_TRY(kl_sql__bind_type(b, c->type_name, &to, err));
+    if (b->column_type) {
+        return kl_expr_slot(&b->eb, 0, to, true, ret, err);
+    }
     if (to.id == KL_T_INTERVAL && c->type_name->n_typmods > 0) {
         KL_TRY(interval_text(b, c, &arg, err));
     } else {

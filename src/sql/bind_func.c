@@ -142,12 +142,14 @@ enum kl_rc kl_sql__bind_call(
     int at = kl_sql__at(b, f->location);
     struct kl_slice name = kl_sql__func_name(f);
     enum kl_agg_kind kind;
-    if (f->over || f->agg_filter || f->n_agg_order > 0 || f->agg_within_group || f->agg_distinct ||
-        f->func_variadic || name.len == 0) {
+    bool aggregate = aggregate_kind(name, f->agg_star, &kind);
+    bool plain = !f->over && !f->agg_filter && f->n_agg_order == 0 && !f->agg_distinct;
+    if ((!plain && !(b->column_type && aggregate)) || f->agg_within_group || f->func_variadic ||
+        name.len == 0) {
         return kl_fail_at(
             err, KL_E_UNSUPPORTED, at, "this form of function call is not supported here");
     }
-    if (aggregate_kind(name, f->agg_star, &kind)) {
+    if (aggregate) {
         if (!b->collect_aggs) {
             return kl_fail_at(err, KL_E_INVALID_SQL, at,
                 "aggregate functions are not allowed in %s",

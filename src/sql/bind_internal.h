@@ -28,6 +28,10 @@ struct kl_binder {
     size_t n_aggs;
     bool collect_aggs; /* in the outputs of an aggregate query: plain columns are refused */
     bool uses_clock;   /* met NOW() or its like */
+    /* Set to learn an expression's type without a relation in scope (duck_print_infer.c): the type
+     * of a column, KL_T_NULL when it is not known. Nothing bound so is ever evaluated. */
+    struct kl_type (*column_type)(const void *ctx, const PgQuery__ColumnRef *ref);
+    const void *column_ctx;
 };
 
 static inline int kl_sql__at(const struct kl_binder *b, int location) {

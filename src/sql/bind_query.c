@@ -127,10 +127,11 @@ static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_quer
     }
     kl_sql__binder_init(&b, ctx, in, plan);
     KL_TRY(kl_sql__check_deleted_select(&b, s, err));
-    if (ctx->executor == KL_EXECUTOR_DUCKDB && !in->internal) {
+    enum kl_rc rc = kl_sql__bind_select(&b, s, err);
+    bool duck = ctx->executor == KL_EXECUTOR_DUCKDB && !in->internal;
+    if (rc == KL_OK && duck) { /* it is what the statement means; only who runs it is another */
         return bind_duck(ctx, in, s, plan, err);
     }
-    enum kl_rc rc = kl_sql__bind_select(&b, s, err);
     if (rc != KL_E_UNSUPPORTED || ctx->executor == KL_EXECUTOR_NATIVE || in->internal) {
         return rc;
     }

@@ -495,8 +495,10 @@ static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *p
 enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt *stmt,
     const struct kl_type *param_types, size_t n_params, struct kl_plan *plan, struct kl_err *err) {
     struct kl_buf text;
+    size_t infer_budget = KL_DP_INFER_BYTES;
     kl_buf_init(&text, KL_DP_MAX_TEXT);
     struct kl_dp p = {
+        .infer_budget = &infer_budget,
         .ctx = ctx,
         .param_types = param_types,
         .n_params = n_params,

@@ -3,6 +3,10 @@
  * from PostgreSQL's); not knowing is always correct SQL. */
 #include "sql/duck_print_internal.h"
 
+#include "sql/bind_internal.h"
+
+#define INFER_BYTES ((size_t)1 << 20) /* for one question */
+
 const char *kl_dp__str(const PgQuery__Node *n) {
     return n && n->node_case == PG_QUERY__NODE__NODE_STRING ? n->string->sval : NULL;
 }
@@ -108,80 +112,41 @@ static struct kl_type infer_column(const struct kl_dp *p, const PgQuery__ColumnR
     return name ? column_type(p, rel, name) : KL_TYPE(NULL);
 }
 
-static struct kl_type infer(const struct kl_dp *p, const PgQuery__Node *n, unsigned depth);
-
-static struct kl_type infer_arithmetic(
-    const struct kl_dp *p, const PgQuery__AExpr *e, unsigned depth) {
-    const char *op = e->n_name ? kl_dp__str(e->name[e->n_name - 1]) : NULL;
-    if (e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || !op || !strchr("+-*/%", op[0]) || op[1]) {
-        return KL_TYPE(NULL);
-    }
-    struct kl_type r = infer(p, e->rexpr, depth);
-    if (!e->lexpr) {
-        return r;
-    }
-    struct kl_type l = infer(p, e->lexpr, depth), common;
-    if (l.id == KL_T_DATE && kl_type_is_integer(r.id)) {
-        return l;
-    }
-    if (!kl_type_is_integer(l.id) || !kl_type_is_integer(r.id) || !kl_type_common(l, r, &common)) {
-        return KL_TYPE(NULL);
-    }
-    return common;
+static struct kl_type column_hook(const void *p, const PgQuery__ColumnRef *c) {
+    return infer_column(p, c);
 }
 
-static struct kl_type infer_const(const PgQuery__AConst *c) {
-    if (c->isnull) {
-        return KL_TYPE(NULL);
+/* The native binder knows the type of whatever it can evaluate; it needs the columns' types for
+ * that, not rows. */
+static enum kl_rc bind_for_type(
+    const struct kl_dp *p, const PgQuery__Node *n, struct kl_type *ret, struct kl_err *err) {
+    struct kl_plan scratch = {0};
+    struct kl_query_input in = {
+        .plain = true, .types = p->param_types, .n_types = (unsigned)p->n_params};
+    struct kl_binder b;
+    struct kl_expr *e;
+    kl_arena_init(&scratch.arena, KL_MIN(*p->infer_budget, INFER_BYTES));
+    kl_sql__binder_init(&b, p->ctx, &in, &scratch);
+    b.eb.derive = NULL;
+    b.column_type = column_hook;
+    b.column_ctx = p;
+    b.collect_aggs = true;
+    enum kl_rc rc = kl_sql__bind_expr(&b, n, &e, err);
+    if (rc == KL_OK) {
+        *ret = kl_expr_type(e);
     }
-    switch (c->val_case) {
-    case PG_QUERY__A__CONST__VAL_BOOLVAL:
-        return KL_TYPE(BOOLEAN);
-    case PG_QUERY__A__CONST__VAL_IVAL:
-    case PG_QUERY__A__CONST__VAL__NOT_SET:
-        return KL_TYPE(BIGINT);
-    default:
-        return KL_TYPE(NULL);
-    }
-}
-
-/* Looks a few levels down, not more: each operator on the way asks again. */
-#define INFER_DEPTH 8
-static struct kl_type infer(const struct kl_dp *p, const PgQuery__Node *n, unsigned depth) {
-    if (!n || depth > INFER_DEPTH) {
-        return KL_TYPE(NULL);
-    }
-    switch (n->node_case) {
-    case PG_QUERY__NODE__NODE_A_CONST:
-        return infer_const(n->a_const);
-    case PG_QUERY__NODE__NODE_PARAM_REF:
-        return n->param_ref->number >= 1 && (size_t)n->param_ref->number <= p->n_params
-                   ? p->param_types[n->param_ref->number - 1]
-                   : KL_TYPE(NULL);
-    case PG_QUERY__NODE__NODE_COLUMN_REF:
-        return infer_column(p, n->column_ref);
-    case PG_QUERY__NODE__NODE_A_EXPR:
-        return infer_arithmetic(p, n->a_expr, depth + 1);
-    case PG_QUERY__NODE__NODE_TYPE_CAST: {
-        struct kl_type t;
-        bool array;
-        struct kl_dp quiet = *p;
-        quiet.err = NULL;
-        return kl_dp__type(&quiet, n->type_cast->type_name, &t, &array) == KL_OK && !array
-                   ? t
-                   : KL_TYPE(NULL);
-    }
-    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
-        return n->sqlvalue_function->op == PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE
-                   ? KL_TYPE(DATE)
-                   : KL_TYPE(NULL);
-    default:
-        return KL_TYPE(NULL);
-    }
+    *p->infer_budget -= KL_MIN(*p->infer_budget - 1, scratch.arena.used);
+    kl_arena_deinit(&scratch.arena);
+    return rc;
 }
 
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n) {
-    return infer(p, n, 0);
+    struct kl_type t = KL_TYPE(NULL);
+    struct kl_err err = {0};
+    if (!n || *p->infer_budget <= INFER_BYTES) {
+        return t;
+    }
+    return bind_for_type(p, n, &t, &err) == KL_OK ? t : KL_TYPE(NULL);
 }
 
 /* ---- names ---- */

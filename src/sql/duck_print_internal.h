@@ -13,6 +13,8 @@
     12 /* inside each other, in expressions: DuckDB's planning time grows exponentially with them  \
         */
 #define KL_DP_MAX_TEXT ((size_t)4 << 20)
+/* Each operator on the way asks for the types below it. What is asked beyond this is not known. */
+#define KL_DP_INFER_BYTES ((size_t)128 << 20)
 
 /* A common table expression in scope: printed under a name of our own, because DuckDB compares
  * names without case. */
@@ -48,6 +50,7 @@ struct kl_dp {
     struct kl_dp_cte *ctes; /* innermost first */
     unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
+    size_t *infer_budget; /* bytes that questions for types may still take */
     struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
     size_t n_scans;
 };
