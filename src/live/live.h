@@ -12,7 +12,7 @@
  * consecutive: no gap, no duplicate, in commit order. When a LOADING subscription's kept changes or a LIVE client's output exceed their bound they
  * are dropped and the subscription continues from storage at its cursor: catch-up is a resume that the server does by itself.
  *
- * Resume (`from`) sends every row changed since: those that match as rows, the others (and deletions) as deletes unless the client cannot have known
+ * Resume (`from`) sends every row changed since, in order of _seq: those that match as rows in batches, the others (and deletions) as delete changes unless the client cannot have known
  * them (origin_seq > from). When tombstones that old are gone, or a table without primary key leaves the chain open, the ack says "resync": true and a full
  * snapshot follows.
  *

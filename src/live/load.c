@@ -2,12 +2,16 @@
  * ended on the writer.
  *
  *   FULL       acknowledgement, then every matching row in batches
- *   RESUME     the same for rows since `from`, then what else the client must learn (deletions,
- *              rows outside the filter), as changes
+ *   RESUME     the same for rows since `from`, and what else the client must learn (deletions,
+ *              rows outside the filter) as changes
  *   CATCH_UP   no acknowledgement: everything since the cursor as changes, in order of _seq
  *
- *     PREPARE --> ROWS (batches) --> CHANGES --> DONE --call--> writer: kept changes, then LIVE
- *                  CATCH_UP: PREPARE --> CHANGES
+ *     PREPARE --> ROWS (FULL) or MIXED (RESUME) or CHANGES (CATCH_UP) --> DONE
+ *     DONE --call--> writer: kept changes, then LIVE
+ *
+ * A resuming client's cursor is the highest _seq it has seen, and it may break off anywhere. So whatever has a lower _seq than a
+ * message has been sent before it: changes wait until the batch with the rows before them is out, and go out before the next row
+ * does. Changes above every row follow the last batch, which is the usual case.
  *
  * The writer took the snapshot between two batches and keeps changes from that moment, so what is
  * read here and what follows are consecutive. A STREAM partition has no snapshot: rows up to the
@@ -31,8 +35,9 @@
 #define ARENA_BYTES ((size_t)256 << 20)
 #define ROWS_BYTES ((size_t)64 << 20)
 #define BATCH_ROWS_MAX 100000
+#define PENDING_MAX 256 /* changes that wait for the batch before them */
 
-enum phase { PREPARE, ROWS, CHANGES, DONE };
+enum phase { PREPARE, ROWS, MIXED, CHANGES, DONE };
 struct kl__load {
     struct kl_task task;
     struct kl_shard_call done;
@@ -47,7 +52,9 @@ struct kl__load {
     uint32_t batch_num;
     bool reack, key_reused;
     struct kl_arena arena;
-    struct kl_buf rows, text;
+    struct kl_buf rows, text, body; /* of the batch; of the message; of the change */
+    struct kl_frame *pending[PENDING_MAX]; /* MIXED */
+    size_t n_pending;
     enum kl_rc rc;
     struct kl_err err;
 };
@@ -135,12 +142,20 @@ static enum kl_rc matches(struct kl__load *ld, const struct reader *r, bool *ret
     return kl__query_test(ld->query, &ld->sub->client->session, &r->row, &ld->arena, ret, &ld->err);
 }
 
-static enum kl_rc push(struct kl__load *ld) {
-    struct kl_frame *f =
-        ld->text.failed || ld->rows.failed ? NULL : kl__frame_new(kl_buf_view(&ld->text));
+/* The message in ld->text as a frame. */
+static enum kl_rc make_frame(struct kl__load *ld, struct kl_frame **ret) {
+    bool failed = ld->text.failed || ld->rows.failed || ld->body.failed;
+    struct kl_frame *f = failed ? NULL : kl__frame_new(kl_buf_view(&ld->text));
     if (f == NULL) {
         return kl_fail(&ld->err, KL_E_TOO_LARGE, "a row is too large for one message");
     }
+    *ret = f;
+    return KL_OK;
+}
+
+static enum kl_rc push(struct kl__load *ld) {
+    struct kl_frame *f;
+    KL_TRY(make_frame(ld, &f));
     kl__client_append(ld->sub->client, ld->sub, f);
     return KL_OK;
 }
@@ -218,7 +233,7 @@ static enum kl_rc prepare(struct kl__load *ld) {
             .query = ld->query, .loading = !catch_up, .resync = resync, .last_seq = ld->from};
         kl__sub_send_ack(ld->sub, &ack);
     }
-    ld->phase = catch_up ? CHANGES : ROWS;
+    ld->phase = catch_up ? CHANGES : ld->mode == KL__LOAD_RESUME ? MIXED : ROWS;
     return KL_OK;
 }
 
@@ -233,12 +248,6 @@ static enum kl_rc flush_batch(struct kl__load *ld, bool has_more, int64_t last_s
     return KL_OK;
 }
 
-/* A version that replaces one that the client may have, in a query without key: told as an update
- * later. */
-static bool replaces_known(const struct kl__load *ld, const struct reader *r) {
-    return ld->mode == KL__LOAD_RESUME && !ld->query->keyed && r->origin <= ld->from;
-}
-
 static enum kl_rc read_rows(struct kl__load *ld, struct reader *r) {
     int64_t most = KL_MIN(ld->sub->batch_size, BATCH_ROWS_MAX), n = 0, last = ld->cursor;
     kl_buf_clear(&ld->rows);
@@ -250,7 +259,7 @@ static enum kl_rc read_rows(struct kl__load *ld, struct reader *r) {
         }
         KL_TRY(rc);
         KL_TRY(matches(ld, r, &match));
-        if (!match || replaces_known(ld, r)) {
+        if (!match) {
             continue;
         }
         if (n >= most || ld->rows.len >= KL__BATCH_BYTES) {
@@ -267,10 +276,8 @@ static enum kl_rc read_rows(struct kl__load *ld, struct reader *r) {
         kl__encode_row(&ld->rows, ld->query, &r->row);
         last = r->row.seq;
     }
-    /* With deletions still to come the client is not yet at the boundary. */
-    KL_TRY(flush_batch(ld, false, ld->mode == KL__LOAD_FULL ? ld->upto : last));
-    ld->phase = ld->mode == KL__LOAD_RESUME ? CHANGES : DONE;
-    ld->cursor = ld->from;
+    KL_TRY(flush_batch(ld, false, ld->upto));
+    ld->phase = DONE;
     return KL_OK;
 }
 
@@ -300,7 +307,7 @@ static enum kl_rc tell_resumed(
         }
         *ret = known && !lives ? DELETE_ROW : NOTHING;
     } else if (match) {
-        *ret = known && !ld->query->keyed ? UPDATE : NOTHING; /* the others came in the batches */
+        *ret = known && !ld->query->keyed ? UPDATE : NOTHING; /* the others come in the batches */
     } else if (known || (ld->query->keyed && ld->key_reused)) {
         /* a reused key: its tombstone was skipped because the key lives, so it is told here */
         *ret = DELETE_KEY;
@@ -316,28 +323,28 @@ static enum told tell_caught_up(const struct kl__load *ld, const struct reader *
     return match ? (known ? UPDATE : INSERT) : known ? DELETE_KEY : NOTHING;
 }
 
-static enum kl_rc send(struct kl__load *ld, const struct reader *r, enum told told) {
+/* The change as a message in ld->text. */
+static void encode_told(struct kl__load *ld, const struct reader *r, enum told told) {
     struct kl__row old = {.seq = r->row.prev_seq};
-    kl_buf_clear(&ld->rows);
+    kl_buf_clear(&ld->body);
     switch (told) {
     case NOTHING:
-        return KL_OK;
+        break;
     case INSERT:
-        kl__encode_insert(&ld->rows, ld->query, &r->row);
+        kl__encode_insert(&ld->body, ld->query, &r->row);
         break;
     case UPDATE:
-        kl__encode_update(&ld->rows, ld->query, &r->row, &old);
+        kl__encode_update(&ld->body, ld->query, &r->row, &old);
         break;
     case DELETE_ROW:
-        kl__encode_delete(&ld->rows, ld->query, &r->row, false);
+        kl__encode_delete(&ld->body, ld->query, &r->row, false);
         break;
     case DELETE_KEY:
-        kl__encode_delete(&ld->rows, ld->query, &r->row, true);
+        kl__encode_delete(&ld->body, ld->query, &r->row, true);
         break;
     }
     kl_buf_clear(&ld->text);
-    kl__encode_change(&ld->text, ld->sub->id, kl_buf_view(&ld->rows));
-    return push(ld);
+    kl__encode_change(&ld->text, ld->sub->id, kl_buf_view(&ld->body));
 }
 
 static enum kl_rc read_changes(struct kl__load *ld, struct reader *r) {
@@ -353,17 +360,86 @@ static enum kl_rc read_changes(struct kl__load *ld, struct reader *r) {
         if (!r->row.deleted) {
             KL_TRY(matches(ld, r, &match));
         }
-        if (ld->mode == KL__LOAD_RESUME) {
-            KL_TRY(tell_resumed(ld, r, match, &told));
-        } else {
-            told = tell_caught_up(ld, r, match);
+        told = tell_caught_up(ld, r, match);
+        if (told != NOTHING) {
+            encode_told(ld, r, told);
+            KL_TRY(push(ld));
         }
-        KL_TRY(send(ld, r, told));
         ld->cursor = r->row.seq;
         if ((told != NOTHING && kl__client_full(ld->sub->client)) ||
             (i % 256 == 0 && kl__client_deaf(ld->sub->client, ld->sub))) {
             return KL_OK;
         }
+    }
+}
+
+/* ---- MIXED: rows in batches, the rest as changes, in order of _seq as far as a cursor can tell ---- */
+
+/* A version that replaces one that the client may have, in a query without key: told as an update
+ * later. */
+static bool replaces_known(const struct kl__load *ld, const struct reader *r) {
+    return ld->mode == KL__LOAD_RESUME && !ld->query->keyed && r->origin <= ld->from;
+}
+
+/* What has been read so far goes out: the batch, if it has rows, then the changes above them. */
+static enum kl_rc flush_mixed(struct kl__load *ld, size_t n_rows, int64_t last_row) {
+    if (n_rows > 0) {
+        KL_TRY(flush_batch(ld, true, last_row));
+    }
+    for (size_t i = 0; i < ld->n_pending; i++) {
+        kl__client_append(ld->sub->client, ld->sub, ld->pending[i]);
+    }
+    ld->n_pending = 0;
+    return KL_OK;
+}
+
+static bool must_pause(const struct kl__load *ld) {
+    return kl__client_full(ld->sub->client) || kl__client_deaf(ld->sub->client, ld->sub);
+}
+
+static enum kl_rc finish_mixed(struct kl__load *ld, int64_t last_row) {
+    KL_TRY(flush_batch(ld, false, ld->n_pending == 0 ? ld->upto : last_row));
+    ld->phase = DONE;
+    return flush_mixed(ld, 0, 0);
+}
+
+static enum kl_rc read_mixed(struct kl__load *ld, struct reader *r) {
+    size_t most = (size_t)KL_MIN(ld->sub->batch_size, BATCH_ROWS_MAX), n = 0;
+    int64_t last_row = ld->cursor;
+    kl_buf_clear(&ld->rows);
+    for (;;) {
+        bool match = false;
+        enum told told;
+        enum kl_rc rc = reader_next(ld, r);
+        if (rc == KL_E_END) {
+            return finish_mixed(ld, last_row);
+        }
+        KL_TRY(rc);
+        if (!r->row.deleted) {
+            KL_TRY(matches(ld, r, &match));
+        }
+        bool row = match && !replaces_known(ld, r);
+        bool full = row ? ld->n_pending > 0 || n >= most || ld->rows.len >= KL__BATCH_BYTES : ld->n_pending == PENDING_MAX;
+        if (full) {
+            KL_TRY(flush_mixed(ld, n, last_row));
+            n = 0;
+            if (must_pause(ld)) {
+                return KL_OK; /* to be continued after the cursor: this row is read again */
+            }
+        }
+        if (row) {
+            kl_buf_puts(&ld->rows, n++ > 0 ? "," : "");
+            kl__encode_row(&ld->rows, ld->query, &r->row);
+            last_row = r->row.seq;
+        } else {
+            KL_TRY(tell_resumed(ld, r, match, &told));
+            if (told != NOTHING) {
+                encode_told(ld, r, told);
+                KL_TRY(make_frame(ld, &ld->pending[ld->n_pending]));
+                ld->n_pending++;
+            }
+        }
+        ld->cursor = r->row.seq;
     }
 }
 
@@ -374,9 +450,9 @@ static enum kl_rc step(struct kl__load *ld) {
     if (ld->phase == PREPARE) {
         return prepare(ld);
     }
-    enum kl_rc rc = reader_open(ld, &r, ld->phase == CHANGES, false);
+    enum kl_rc rc = reader_open(ld, &r, ld->phase != ROWS, false);
     if (rc == KL_OK) {
-        rc = ld->phase == ROWS ? read_rows(ld, &r) : read_changes(ld, &r);
+        rc = ld->phase == ROWS ? read_rows(ld, &r) : ld->phase == MIXED ? read_mixed(ld, &r) : read_changes(ld, &r);
     }
     reader_close(&r);
     return rc;
@@ -452,6 +528,7 @@ enum kl_rc kl__load_start(
     kl_arena_init(&ld->arena, ARENA_BYTES);
     kl_buf_init(&ld->rows, ROWS_BYTES);
     kl_buf_init(&ld->text, ROWS_BYTES + 4096);
+    kl_buf_init(&ld->body, ROWS_BYTES);
     s->reack = s->kept_lost = false;
     s->load = ld;
     s->state = KL__LOADING;
@@ -478,6 +555,10 @@ void kl__load_free(struct kl__load *ld) {
     kl_arena_deinit(&ld->arena);
     kl_buf_deinit(&ld->rows);
     kl_buf_deinit(&ld->text);
+    kl_buf_deinit(&ld->body);
+    for (size_t i = 0; i < ld->n_pending; i++) {
+        kl_frame_unref(ld->pending[i]);
+    }
     kl__query_unref(ld->query);
     kl__sub_unref(ld->sub);
     free(ld);
