@@ -3,7 +3,7 @@
  * Threads.  A request is submitted on a loop and its `done` runs on that loop. In between:
  *   loop          binds; runs point reads and short scans itself
  *   shard writer  every mutation: drains its shards' commands into batches (a save point each), commits them through the commit log,
- *                 then tells the listener, then answers. One writer thread per core, each with its own shards; shard s belongs to writer s % writers.
+ *                 then tells the listener, then answers. One writer thread for every four cores, each with its own shards; shard s belongs to writer s % writers.
  *   query pool    every read that is not short, DuckDB, binding of very long texts, password hashing
  * Nobody waits on a loop: a full mailbox answers KL_E_OVERLOADED.
  *
@@ -59,7 +59,7 @@ struct kl_engine_options {
     struct kl_tokens *tokens;
     struct kl_snowflake *ids;
     bool sync;                    /* durability: synced commits */
-    unsigned writers;             /* 0: one per core */
+    unsigned writers;             /* 0: one for every four cores */
     unsigned query_threads;       /* 0: one per core */
     enum kl_executor executor;
     size_t query_memory_bytes;    /* of one DuckDB instance */

@@ -385,7 +385,8 @@ static enum kl_rc writer_start(struct kl_engine *e, unsigned index, struct kl_er
 }
 
 enum kl_rc kl__writers_start(struct kl_engine *e, struct kl_err *err) {
-    unsigned want = e->o.writers > 0 ? e->o.writers : kl_cpu_count();
+    /* Writers take turns at the one log below them: a second one mostly makes a row wait for somebody else's sync before its own. */
+    unsigned want = e->o.writers > 0 ? e->o.writers : kl_cpu_count() / 4;
     want = KL_MAX(1, KL_MIN(want, KL_MIN(e->n_shards, 64)));
     e->writers = kl_xcalloc(want, sizeof(*e->writers));
     /* The number of writers decides who owns which shard: it must be known before the first of them runs. */
