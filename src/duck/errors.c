@@ -38,6 +38,9 @@ static const struct {
     const char *contains, *instead;
     enum kl_rc rc;
 } phrases[] = {
+    {"abs(-32768)", "smallint out of range", KL_E_TYPE},
+    {"abs(-2147483648)", "integer out of range", KL_E_TYPE},
+    {"abs(-9223372036854775808)", "bigint out of range", KL_E_TYPE},
     {"in INT16 ", "smallint out of range", KL_E_TYPE},
     {"of INT16 ", "smallint out of range", KL_E_TYPE},
     {"of INT32 ", "integer out of range", KL_E_TYPE},

@@ -3,8 +3,10 @@
  * - What differs between executions of one plan (kl_current_user, kl_now, ids). They read the
  * running query and are registered as volatile, so that DuckDB neither folds them into a prepared
  * plan nor shares one id between rows.
- * - PostgreSQL's meaning where DuckDB has another: kl_nonzero(x) is x and raises "division by zero"
- * for 0, where DuckDB's division answers NULL; kl_cosine_distance is 1.0 for a vector without
+ * - PostgreSQL's meaning where DuckDB has another: kl_div and kl_mod, and kl_nonzero(x) where the
+ * types are not known, raise "division by zero" where DuckDB's division answers NULL; kl_div_2 and
+ * kl_mod_2 are those of DECIMAL(38,2), see functions_decimal.c; kl_round rounds halves to even;
+ * kl_limit refuses negative counts; kl_cosine_distance is 1.0 for a vector without
  * direction, where DuckDB's is not defined; kl_avg(sum, count) is the exact average of integers,
  * where DuckDB's is a double. */
 #include "duck/internal.h"
@@ -16,12 +18,13 @@ static struct kl_duck *duck_of(duckdb_function_info info) {
     return kl_dk.scalar_function_get_extra_info(info);
 }
 
-static void fail(duckdb_function_info info, enum kl_rc rc, const char *text) {
+void kl_duck__function_fail(duckdb_function_info info, enum kl_rc rc, const char *text) {
     struct kl_err err = {0};
     kl_fail(&err, rc, "%s", text);
     kl_duck__fail(duck_of(info), &err);
     kl_dk.scalar_function_set_error(info, text);
 }
+#define fail kl_duck__function_fail
 
 static void set_null(duckdb_vector vec, size_t row) {
     kl_dk.vector_ensure_validity_writable(vec);
@@ -129,6 +132,106 @@ NONZERO(i128, __int128)
 NONZERO(f32, float)
 NONZERO(f64, double)
 #undef NONZERO
+
+/* Two arguments of one type into the same; NULL when either is. Each defines step, which may say
+ * why not. */
+#define BINARY(name, ctype, step)                                                                  \
+    static void name(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {         \
+        duckdb_vector l = kl_dk.data_chunk_get_vector(in, 0),                                      \
+                      r = kl_dk.data_chunk_get_vector(in, 1);                                      \
+        const uint64_t *l_valid = kl_dk.vector_get_validity(l),                                    \
+                       *r_valid = kl_dk.vector_get_validity(r);                                    \
+        const ctype *a = kl_dk.vector_get_data(l), *b = kl_dk.vector_get_data(r);                  \
+        ctype *to = kl_dk.vector_get_data(out);                                                    \
+        for (size_t i = 0; i < kl_dk.data_chunk_get_size(in); i++) {                               \
+            if (!kl_duck__valid(l_valid, i) || !kl_duck__valid(r_valid, i)) {                      \
+                set_null(out, i);                                                                  \
+                continue;                                                                          \
+            }                                                                                      \
+            const char *why = step(a[i], b[i], &to[i]);                                            \
+            if (why) {                                                                             \
+                fail(info, why == zero_divisor ? KL_E_EXEC : KL_E_TYPE, why);                      \
+                return;                                                                            \
+            }                                                                                      \
+        }                                                                                          \
+    }
+static const char zero_divisor[] = "division by zero";
+
+#define INTEGERS(name, ctype, least, what)                                                         \
+    static const char *div_step_##name(ctype a, ctype b, ctype *ret) {                             \
+        if (b == 0) {                                                                              \
+            return zero_divisor;                                                                   \
+        }                                                                                          \
+        if (a == (least) && b == -1) {                                                             \
+            return what " out of range";                                                           \
+        }                                                                                          \
+        *ret = (ctype)(a / b);                                                                     \
+        return NULL;                                                                               \
+    }                                                                                              \
+    static const char *mod_step_##name(ctype a, ctype b, ctype *ret) {                             \
+        if (b == 0) {                                                                              \
+            return zero_divisor;                                                                   \
+        }                                                                                          \
+        *ret = b == -1 ? 0 : (ctype)(a % b);                                                       \
+        return NULL;                                                                               \
+    }                                                                                              \
+    BINARY(div_##name, ctype, div_step_##name)                                                     \
+    BINARY(mod_##name, ctype, mod_step_##name)
+INTEGERS(i16, int16_t, INT16_MIN, "smallint")
+INTEGERS(i32, int32_t, INT32_MIN, "integer")
+INTEGERS(i64, int64_t, INT64_MIN, "bigint")
+#undef INTEGERS
+
+#define FLOATS(name, ctype)                                                                        \
+    static const char *div_step_##name(ctype a, ctype b, ctype *ret) {                             \
+        if (b == 0) {                                                                              \
+            return zero_divisor;                                                                   \
+        }                                                                                          \
+        *ret = a / b;                                                                              \
+        if (isinf(*ret) && !isinf(a)) {                                                            \
+            return "value out of range: overflow";                                                 \
+        }                                                                                          \
+        return *ret == 0 && a != 0 && !isinf(b) ? "value out of range: underflow" : NULL;          \
+    }                                                                                              \
+    BINARY(div_##name, ctype, div_step_##name)
+FLOATS(f32, float)
+FLOATS(f64, double)
+#undef FLOATS
+#undef BINARY
+
+static void round_even(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
+    duckdb_vector arg = kl_dk.data_chunk_get_vector(in, 0);
+    const uint64_t *validity = kl_dk.vector_get_validity(arg);
+    const double *from = kl_dk.vector_get_data(arg);
+    double *to = kl_dk.vector_get_data(out);
+    for (size_t i = 0; i < kl_dk.data_chunk_get_size(in); i++) {
+        if (kl_duck__valid(validity, i)) {
+            to[i] = rint(from[i]);
+        } else {
+            set_null(out, i);
+        }
+    }
+}
+
+/* Of LIMIT (true) or OFFSET. */
+static void limit(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
+    duckdb_vector arg = kl_dk.data_chunk_get_vector(in, 0);
+    const uint64_t *validity = kl_dk.vector_get_validity(arg);
+    const int64_t *from = kl_dk.vector_get_data(arg);
+    const bool *is_limit = kl_dk.vector_get_data(kl_dk.data_chunk_get_vector(in, 1));
+    int64_t *to = kl_dk.vector_get_data(out);
+    for (size_t i = 0; i < kl_dk.data_chunk_get_size(in); i++) {
+        if (!kl_duck__valid(validity, i)) {
+            set_null(out, i);
+        } else if (from[i] < 0) {
+            fail(info, KL_E_EXEC,
+                is_limit[i] ? "LIMIT must not be negative" : "OFFSET must not be negative");
+            return;
+        } else {
+            to[i] = from[i];
+        }
+    }
+}
 
 /* sum / count with 16 digits after the point, rounded half away from zero. */
 static void average(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
@@ -246,23 +349,21 @@ static duckdb_state register_one(struct kl_duck *d, duckdb_scalar_function f) {
     return state;
 }
 
-static duckdb_state register_nonzero(struct kl_duck *d) {
-    static const struct {
-        duckdb_type type;
-        duckdb_scalar_function_t run;
-    } variants[] = {
-        {DUCKDB_TYPE_SMALLINT, nonzero_i16},
-        {DUCKDB_TYPE_INTEGER, nonzero_i32},
-        {DUCKDB_TYPE_BIGINT, nonzero_i64},
-        {DUCKDB_TYPE_HUGEINT, nonzero_i128},
-        {DUCKDB_TYPE_FLOAT, nonzero_f32},
-        {DUCKDB_TYPE_DOUBLE, nonzero_f64},
-    };
-    duckdb_scalar_function_set set = kl_dk.create_scalar_function_set("kl_nonzero");
+struct variant {
+    duckdb_type type;
+    duckdb_scalar_function_t run;
+};
+
+/* One name for several types, each of n arguments of one type into the same. */
+static duckdb_state register_set(struct kl_duck *d, const char *name, size_t n_args,
+    const struct variant *variants, size_t n_variants) {
+    duckdb_scalar_function_set set = kl_dk.create_scalar_function_set(name);
     duckdb_state state = DuckDBSuccess;
-    for (size_t i = 0; i < KL_LEN(variants) && state == DuckDBSuccess; i++) {
-        duckdb_scalar_function f = make(d, "kl_nonzero", variants[i].type, variants[i].run);
-        add_parameter(f, variants[i].type, false);
+    for (size_t i = 0; i < n_variants && state == DuckDBSuccess; i++) {
+        duckdb_scalar_function f = make(d, name, variants[i].type, variants[i].run);
+        for (size_t arg = 0; arg < n_args; arg++) {
+            add_parameter(f, variants[i].type, false);
+        }
         state = kl_dk.add_scalar_function_to_set(set, f);
         kl_dk.destroy_scalar_function(&f);
     }
@@ -271,6 +372,44 @@ static duckdb_state register_nonzero(struct kl_duck *d) {
     }
     kl_dk.destroy_scalar_function_set(&set);
     return state;
+}
+
+static duckdb_state register_arithmetic(struct kl_duck *d) {
+    static const struct variant nonzero[] = {
+        {DUCKDB_TYPE_SMALLINT, nonzero_i16},
+        {DUCKDB_TYPE_INTEGER, nonzero_i32},
+        {DUCKDB_TYPE_BIGINT, nonzero_i64},
+        {DUCKDB_TYPE_HUGEINT, nonzero_i128},
+        {DUCKDB_TYPE_FLOAT, nonzero_f32},
+        {DUCKDB_TYPE_DOUBLE, nonzero_f64},
+    };
+    static const struct variant divs[] = {
+        {DUCKDB_TYPE_SMALLINT, div_i16},
+        {DUCKDB_TYPE_INTEGER, div_i32},
+        {DUCKDB_TYPE_BIGINT, div_i64},
+        {DUCKDB_TYPE_FLOAT, div_f32},
+        {DUCKDB_TYPE_DOUBLE, div_f64},
+    };
+    static const struct variant mods[] = {
+        {DUCKDB_TYPE_SMALLINT, mod_i16},
+        {DUCKDB_TYPE_INTEGER, mod_i32},
+        {DUCKDB_TYPE_BIGINT, mod_i64},
+    };
+    bool ok = register_set(d, "kl_nonzero", 1, nonzero, KL_LEN(nonzero)) == DuckDBSuccess &&
+              register_set(d, "kl_div", 2, divs, KL_LEN(divs)) == DuckDBSuccess &&
+              register_set(d, "kl_mod", 2, mods, KL_LEN(mods)) == DuckDBSuccess;
+    if (!ok) {
+        return DuckDBError;
+    }
+    duckdb_scalar_function f = make(d, "kl_round", DUCKDB_TYPE_DOUBLE, round_even);
+    add_parameter(f, DUCKDB_TYPE_DOUBLE, false);
+    if (register_one(d, f) != DuckDBSuccess) {
+        return DuckDBError;
+    }
+    f = make(d, "kl_limit", DUCKDB_TYPE_BIGINT, limit);
+    add_parameter(f, DUCKDB_TYPE_BIGINT, false);
+    add_parameter(f, DUCKDB_TYPE_BOOLEAN, false);
+    return register_one(d, f);
 }
 
 enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
@@ -309,7 +448,10 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
         state = register_one(d, f);
     }
     if (state == DuckDBSuccess) {
-        state = register_nonzero(d);
+        state = register_arithmetic(d);
+    }
+    if (state == DuckDBSuccess) {
+        state = kl_duck__register_decimals(d);
     }
     return state == DuckDBSuccess
                ? KL_OK

@@ -76,6 +76,9 @@ bool kl_duck__is_json(duckdb_logical_type t);
 void kl_duck__close_sources(struct kl_duck *d);
 enum kl_rc kl_duck__register_scans(struct kl_duck *d, struct kl_err *err);
 enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err);
+duckdb_state kl_duck__register_decimals(struct kl_duck *d); /* functions_decimal.c */
+/* Inside a scalar function: the statement fails for this reason. */
+void kl_duck__function_fail(duckdb_function_info info, enum kl_rc rc, const char *text);
 
 /* ---- write.c: our values into DuckDB's vectors ---- */
 struct kl_duck_writer {

@@ -298,7 +298,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
     KL_TRY(rc);
     if (s->where_clause) {
         kl_dp__puts(p, " WHERE ");
-        KL_TRY(kl_dp__expr(p, s->where_clause));
+        KL_TRY(kl_dp__condition(p, s->where_clause, "WHERE"));
     }
     if (s->n_group_clause) {
         kl_dp__puts(p, " GROUP BY ");
@@ -306,7 +306,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
     }
     if (s->having_clause) {
         kl_dp__puts(p, " HAVING ");
-        KL_TRY(kl_dp__expr(p, s->having_clause));
+        KL_TRY(kl_dp__condition(p, s->having_clause, "HAVING"));
     }
     return window_clause(p, s);
 }
@@ -336,6 +336,21 @@ static bool is_null_const(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->isnull;
 }
 
+/* A number stays one: below a join it has to. */
+static enum kl_rc row_count(struct kl_dp *p, PgQuery__Node *n, bool is_limit) {
+    if (kl_dp__is_integer_const(n)) {
+        int count = n->a_const->ival ? n->a_const->ival->ival : 0;
+        kl_buf_i64(p->out, count);
+        return count >= 0 ? KL_OK
+                          : kl_fail_at(p->err, KL_E_EXEC, kl_dp__pos(n->a_const->location),
+                                "%s must not be negative", is_limit ? "LIMIT" : "OFFSET");
+    }
+    kl_dp__puts(p, "kl_limit(CAST(");
+    KL_TRY(kl_dp__expr(p, n));
+    kl_dp__puts(p, is_limit ? " AS BIGINT), TRUE)" : " AS BIGINT), FALSE)");
+    return KL_OK;
+}
+
 static enum kl_rc limit(struct kl_dp *p, PgQuery__SelectStmt *s) {
     if (s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES) {
         return kl_dp__refuse(p, -1, "WITH TIES");
@@ -345,7 +360,7 @@ static enum kl_rc limit(struct kl_dp *p, PgQuery__SelectStmt *s) {
     for (int i = 0; i < 2; i++) {
         if (parts[i] && !is_null_const(parts[i])) {
             kl_dp__puts(p, words[i]);
-            KL_TRY(kl_dp__expr(p, parts[i]));
+            KL_TRY(row_count(p, parts[i], i == 0));
         }
     }
     return KL_OK;

@@ -2,6 +2,8 @@
  * DuckDB's precedence is. */
 #include "sql/duck_print_internal.h"
 
+#include <stdio.h>
+
 bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n) {
     return n && n->node_case == PG_QUERY__NODE__NODE_PARAM_REF && n->param_ref->number >= 1 &&
            (size_t)n->param_ref->number <= p->n_params &&
@@ -138,21 +140,6 @@ static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQu
     return KL_OK;
 }
 
-/* Where DuckDB divides by zero it answers NULL. */
-static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
-    bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival &&
-                    e->rexpr->a_const->ival->ival != 0;
-    if (constant) {
-        return binary(p, e->lexpr, op, e->rexpr);
-    }
-    kl_dp__puts(p, "(");
-    KL_TRY(kl_dp__expr(p, e->lexpr));
-    kl_buf_printf(p->out, " %s kl_nonzero(", op);
-    KL_TRY(kl_dp__expr(p, e->rexpr));
-    kl_dp__puts(p, "))");
-    return KL_OK;
-}
-
 /* A day count beside a DATE is an INTEGER for DuckDB; our integers are wider. */
 static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     bool l_date = kl_dp__infer(p, e->lexpr).id == KL_T_DATE,
@@ -165,6 +152,98 @@ static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     KL_TRY(kl_dp__expr(p, e->rexpr));
     kl_dp__puts(p, narrow_r ? " AS INTEGER))" : ")");
     return KL_OK;
+}
+
+/* ---- arithmetic ---- */
+
+enum kl_rc kl_dp__as(struct kl_dp *p, PgQuery__Node *n, struct kl_type t) {
+    kl_dp__puts(p, "CAST(");
+    KL_TRY(kl_dp__expr(p, n));
+    kl_dp__puts(p, " AS ");
+    kl_duck_type_name(t, p->out);
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static bool is_exact(struct kl_type t) {
+    return t.id == KL_T_DECIMAL || kl_type_is_integer(t.id);
+}
+
+static enum kl_rc call_with(struct kl_dp *p, const char *name, PgQuery__AExpr *e,
+    struct kl_type args, struct kl_type result) {
+    bool cast = result.id == KL_T_DECIMAL;
+    kl_buf_printf(p->out, cast ? "CAST(%s(" : "%s(", name);
+    KL_TRY(kl_dp__as(p, e->lexpr, args));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__as(p, e->rexpr, args));
+    kl_dp__puts(p, ")");
+    if (cast) {
+        kl_dp__puts(p, " AS ");
+        kl_duck_type_name(result, p->out);
+        kl_dp__puts(p, ")");
+    }
+    return KL_OK;
+}
+
+/* DuckDB answers NULL where the divisor is zero, and divides decimals as doubles. */
+static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
+    struct kl_type l = kl_dp__infer(p, e->lexpr), r = kl_dp__infer(p, e->rexpr);
+    struct kl_type t = kl_dp__infer_op(p, e);
+    bool div = op[0] == '/', decimal = is_exact(l) && is_exact(r) && t.id == KL_T_DECIMAL;
+    bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival &&
+                    e->rexpr->a_const->ival->ival != 0;
+    if (decimal) {
+        struct kl_type wide = {.id = KL_T_DECIMAL, .precision = 38};
+        char name[16];
+        wide.scale = (uint8_t)KL_MAX(l.id == KL_T_DECIMAL ? l.scale : 0,
+            r.id == KL_T_DECIMAL ? r.scale : 0);
+        snprintf(name, sizeof(name), div ? "kl_div_%u" : "kl_mod_%u", wide.scale);
+        return call_with(p, name, e, wide, t);
+    }
+    if (constant) {
+        return binary(p, e->lexpr, op, e->rexpr);
+    }
+    if (kl_type_is_integer(t.id) || (div && (t.id == KL_T_DOUBLE || t.id == KL_T_FLOAT))) {
+        return call_with(p, div ? "kl_div" : "kl_mod", e, t, t);
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_buf_printf(p->out, " %s kl_nonzero(", op);
+    KL_TRY(kl_dp__expr(p, e->rexpr));
+    kl_dp__puts(p, "))");
+    return KL_OK;
+}
+
+/* + - * of decimals. DuckDB keeps results in 18 digits as long as the operands fit there, and fails
+ * when they do not; wide operands give wide results. */
+static enum kl_rc decimals(
+    struct kl_dp *p, PgQuery__AExpr *e, const char *op, struct kl_type t) {
+    PgQuery__Node *sides[] = {e->lexpr, e->rexpr};
+    kl_dp__puts(p, "CAST((");
+    for (int i = 0; i < 2; i++) {
+        struct kl_type wide = {.id = KL_T_DECIMAL, .precision = 38};
+        struct kl_type own = kl_dp__infer(p, sides[i]);
+        wide.scale = own.id == KL_T_DECIMAL ? own.scale : 0;
+        kl_dp__puts(p, i ? " " : "");
+        kl_dp__puts(p, i ? op : "");
+        kl_dp__puts(p, i ? " " : "");
+        KL_TRY(t.precision > 18 ? kl_dp__as(p, sides[i], wide) : kl_dp__expr(p, sides[i]));
+    }
+    kl_dp__puts(p, ") AS ");
+    kl_duck_type_name(t, p->out);
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc arithmetic(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
+    if (strchr("+-*", op[0]) && !op[1]) {
+        struct kl_type t = kl_dp__infer_op(p, e);
+        if (t.id == KL_T_DECIMAL && is_exact(kl_dp__infer(p, e->lexpr)) &&
+            is_exact(kl_dp__infer(p, e->rexpr))) {
+            return decimals(p, e, op, t);
+        }
+    }
+    return op[0] == '+' || op[0] == '-' ? plus(p, e, op) : binary(p, e->lexpr, op, e->rexpr);
 }
 
 static enum kl_rc call2(struct kl_dp *p, PgQuery__AExpr *e, const struct operator* o) {
@@ -232,11 +311,10 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
         }
         switch (o->how) {
         case INFIX:
-            return binary(p, e->lexpr, o->print, e->rexpr);
+        case PLUS:
+            return arithmetic(p, e, o->print);
         case DIVISION:
             return division(p, e, o->print);
-        case PLUS:
-            return plus(p, e, o->print);
         case JSON_GET:
         case JSON_TEXT:
         case JSON_HAS:
@@ -432,7 +510,7 @@ static enum kl_rc boolean_test(struct kl_dp *p, PgQuery__BooleanTest *t) {
     }
 }
 
-static enum kl_rc case_expr(struct kl_dp *p, PgQuery__CaseExpr *c) {
+static enum kl_rc case_plain(struct kl_dp *p, PgQuery__CaseExpr *c) {
     kl_dp__puts(p, "CASE");
     if (c->arg) {
         kl_dp__puts(p, " ");
@@ -573,6 +651,29 @@ static enum kl_rc indirection(struct kl_dp *p, PgQuery__AIndirection *a) {
     return KL_OK;
 }
 
+/* Where several decimals meet, the type is the native one. */
+static enum kl_rc meeting(struct kl_dp *p, PgQuery__Node *n) {
+    struct kl_type t = kl_dp__infer(p, n);
+    bool cast = t.id == KL_T_DECIMAL || t.id == KL_T_DOUBLE;
+    kl_dp__puts(p, cast ? "CAST(" : "");
+    if (n->node_case == PG_QUERY__NODE__NODE_CASE_EXPR) {
+        KL_TRY(case_plain(p, n->case_expr));
+    } else if (n->node_case == PG_QUERY__NODE__NODE_COALESCE_EXPR) {
+        KL_TRY(wrapped_list(
+            p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")"));
+    } else {
+        bool greatest = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
+        KL_TRY(wrapped_list(p, greatest ? "greatest(" : "least(", n->min_max_expr->args,
+            n->min_max_expr->n_args, ")"));
+    }
+    if (cast) {
+        kl_dp__puts(p, " AS ");
+        kl_duck_type_name(t, p->out);
+        kl_dp__puts(p, ")");
+    }
+    return KL_OK;
+}
+
 static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_A_CONST:
@@ -596,15 +697,11 @@ static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
     case PG_QUERY__NODE__NODE_TYPE_CAST:
         return kl_dp__cast(p, n->type_cast);
     case PG_QUERY__NODE__NODE_CASE_EXPR:
-        return case_expr(p, n->case_expr);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return meeting(p, n);
     case PG_QUERY__NODE__NODE_SUB_LINK:
         return sub_link(p, n->sub_link);
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
-        return wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")");
-    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
-        return wrapped_list(p,
-            n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest(" : "least(",
-            n->min_max_expr->args, n->min_max_expr->n_args, ")");
     case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
         return wrapped_list(p, "[", n->a_array_expr->elements, n->a_array_expr->n_elements, "]");
     case PG_QUERY__NODE__NODE_ROW_EXPR:
@@ -627,6 +724,19 @@ static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
     default:
         return kl_dp__refuse(p, kl_dp__location(n), "this expression");
     }
+}
+
+enum kl_rc kl_dp__condition(struct kl_dp *p, PgQuery__Node *n, const char *what) {
+    struct kl_type t = kl_dp__infer(p, n);
+    if (t.id != KL_T_NULL && t.id != KL_T_BOOLEAN) {
+        struct kl_buf name = {0};
+        kl_type_sql_name(t, &name);
+        kl_fail_at(p->err, KL_E_TYPE, kl_dp__pos(kl_dp__location(n)),
+            "argument of %s must be type boolean, not type %.*s", what, KL_FMT(kl_buf_view(&name)));
+        kl_buf_deinit(&name);
+        return KL_E_TYPE;
+    }
+    return kl_dp__expr(p, n);
 }
 
 enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n) {

@@ -164,7 +164,7 @@ static enum kl_rc join_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
         kl_dp__puts(p, ")");
     } else if (j->quals) {
         kl_dp__puts(p, " ON ");
-        return kl_dp__expr(p, j->quals);
+        return kl_dp__condition(p, j->quals, "JOIN/ON");
     }
     return KL_OK;
 }

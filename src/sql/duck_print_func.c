@@ -209,32 +209,110 @@ static enum kl_rc want_args(struct kl_dp *p, PgQuery__FuncCall *f, size_t min, s
     return f->n_args < min || f->n_args > max ? unknown(p, f) : KL_OK;
 }
 
-/* PostgreSQL sums integers into bigint and bigint into numeric; DuckDB both into its 128-bit
- * integer. */
+static void close_cast(struct kl_dp *p, struct kl_type t) {
+    kl_dp__puts(p, " AS ");
+    kl_duck_type_name(t, p->out);
+    kl_dp__puts(p, ")");
+}
+
+/* PostgreSQL sums integers into bigint and bigint into numeric, DuckDB both into its 128-bit
+ * integer; reals stay reals. */
 static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
         return unknown(p, f);
     }
     uint8_t id = kl_dp__infer(p, f->args[0]).id;
     bool narrow = id == KL_T_INT || id == KL_T_SMALLINT;
-    kl_dp__puts(p, narrow ? "CAST(" : "");
+    kl_dp__puts(p, narrow || id == KL_T_FLOAT ? "CAST(" : "");
     KL_TRY(aggregate(p, f, "sum"));
-    kl_dp__puts(p, narrow ? " AS BIGINT)" : "");
+    if (narrow || id == KL_T_FLOAT) {
+        close_cast(p, narrow ? KL_TYPE(BIGINT) : KL_TYPE(FLOAT));
+    }
     return KL_OK;
 }
 
-/* PostgreSQL averages integers exactly, into numeric. */
+/* PostgreSQL averages integers and decimals exactly, into numeric. */
 static enum kl_rc special_avg(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
         return unknown(p, f);
     }
-    if (!kl_type_is_integer(kl_dp__infer(p, f->args[0]).id)) {
+    struct kl_type t = kl_dp__infer(p, f->args[0]);
+    if (!kl_type_is_integer(t.id) && t.id != KL_T_DECIMAL) {
         return aggregate(p, f, "avg");
     }
-    kl_dp__puts(p, "kl_avg(");
+    t.precision = 38;
+    bool decimal = t.id == KL_T_DECIMAL;
+    if (decimal) {
+        kl_buf_printf(p->out, "kl_div_%u(CAST(", t.scale);
+    } else {
+        kl_dp__puts(p, "kl_avg(");
+    }
     KL_TRY(aggregate(p, f, "sum"));
-    kl_dp__puts(p, ", ");
+    if (decimal) {
+        close_cast(p, t);
+    }
+    kl_dp__puts(p, decimal ? ", CAST(" : ", ");
     KL_TRY(aggregate(p, f, "count"));
+    if (decimal) {
+        close_cast(p, t);
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc special_extreme(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    struct kl_type t = kl_dp__infer(p, f->args[0]), result;
+    if (t.id != KL_T_NULL) {
+        enum kl_rc rc = kl_agg_type(
+            strcmp(name, "min") == 0 ? KL_AGG_MIN : KL_AGG_MAX, t, &result, p->err);
+        if (rc != KL_OK) {
+            return rc;
+        }
+    }
+    return aggregate(p, f, name);
+}
+
+/* Functions of one number: their results have the native type. DuckDB's of a float are floats, its
+ * sign is an integer, and it rounds halves away from zero. */
+static enum kl_rc special_number(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 1));
+    struct kl_type t = kl_dp__infer_call(p, f), arg = kl_dp__infer(p, f->args[0]);
+    bool real = t.id == KL_T_DOUBLE, even = real && strcmp(name, "round") == 0;
+    name = strcmp(name, "ceiling") == 0 ? "ceil" : name;
+    if (t.id == KL_T_NULL) {
+        kl_buf_printf(p->out, "%s(", name);
+        KL_TRY(kl_dp__arg(p, f->args[0]));
+        kl_dp__puts(p, ")");
+        return KL_OK;
+    }
+    kl_buf_printf(p->out, "CAST(%s(", even ? "kl_round" : name);
+    KL_TRY(real && arg.id != KL_T_DOUBLE ? kl_dp__as(p, f->args[0], KL_TYPE(DOUBLE))
+                                         : kl_dp__arg(p, f->args[0]));
+    kl_dp__puts(p, ")");
+    close_cast(p, t);
+    return KL_OK;
+}
+
+static enum kl_rc special_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 2));
+    return f->n_args == 1 ? special_number(p, f, name)
+                          : expand(p, f, "trunc($1, CAST(#2 AS INTEGER))");
+}
+
+/* A boolean among texts is t or f. */
+static enum kl_rc special_concat(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, strcmp(name, "concat") == 0 ? 1 : 2, SIZE_MAX));
+    kl_buf_printf(p->out, "%s(", name);
+    for (size_t i = 0; i < f->n_args; i++) {
+        bool boolean = kl_dp__infer(p, f->args[i]).id == KL_T_BOOLEAN;
+        kl_dp__puts(p, i ? ", " : "");
+        kl_dp__puts(p, boolean ? "left(CAST(" : "");
+        KL_TRY(kl_dp__arg(p, f->args[i]));
+        kl_dp__puts(p, boolean ? " AS VARCHAR), 1)" : "");
+    }
     kl_dp__puts(p, ")");
     return KL_OK;
 }
@@ -253,7 +331,7 @@ static enum kl_rc special_json_agg(struct kl_dp *p, PgQuery__FuncCall *f, const 
 static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 1, 2));
     if (f->n_args == 1) {
-        return expand(p, f, "round($1)");
+        return special_number(p, f, name);
     }
     /* The digits must be a bare number: the scale of the result depends on them. */
     if (kl_dp__is_integer_const(f->args[1])) {
@@ -297,6 +375,15 @@ static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, cons
     return expand(p, f,
         date ? "date_trunc($1, CAST($2 AS TIMESTAMPTZ))"
              : "(date_trunc($1, $2) + INTERVAL '0' DAY)");
+}
+
+static enum kl_rc special_date_part(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    kl_dp__puts(p, "CAST(");
+    KL_TRY(kl_dp__string_const(f->args[0]) ? special_extract(p, f, name)
+                                           : expand(p, f, "date_part($1, $2)"));
+    close_cast(p, KL_TYPE(DOUBLE));
+    return KL_OK;
 }
 
 static enum kl_rc special_extract(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {

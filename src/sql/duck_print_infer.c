@@ -149,6 +149,22 @@ struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n) {
     return bind_for_type(p, n, &t, &err) == KL_OK ? t : KL_TYPE(NULL);
 }
 
+struct kl_type kl_dp__infer_op(const struct kl_dp *p, PgQuery__AExpr *e) {
+    PgQuery__Node n;
+    pg_query__node__init(&n);
+    n.node_case = PG_QUERY__NODE__NODE_A_EXPR;
+    n.a_expr = e;
+    return kl_dp__infer(p, &n);
+}
+
+struct kl_type kl_dp__infer_call(const struct kl_dp *p, PgQuery__FuncCall *f) {
+    PgQuery__Node n;
+    pg_query__node__init(&n);
+    n.node_case = PG_QUERY__NODE__NODE_FUNC_CALL;
+    n.func_call = f;
+    return kl_dp__infer(p, &n);
+}
+
 /* ---- names ---- */
 
 static const char *value_function_name(const PgQuery__SQLValueFunction *f) {

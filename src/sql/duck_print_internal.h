@@ -78,6 +78,9 @@ enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
 
 /* ---- duck_print_expr.c ---- */
 enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n);
+enum kl_rc kl_dp__as(struct kl_dp *p, PgQuery__Node *n, struct kl_type t); /* cast to t */
+/* As a condition: an error when it is known to be of another type than boolean. what: "WHERE". */
+enum kl_rc kl_dp__condition(struct kl_dp *p, PgQuery__Node *n, const char *what);
 enum kl_rc kl_dp__list(struct kl_dp *p, PgQuery__Node **items, size_t n); /* separated by commas */
 /* As an argument of a function: a text whose type is open is TEXT there. */
 enum kl_rc kl_dp__arg(struct kl_dp *p, PgQuery__Node *n);
@@ -104,6 +107,8 @@ enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char *
 /* ---- duck_print_infer.c: what is known about types and names without binding ---- */
 /* KL_T_NULL when it is not obvious. */
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n);
+struct kl_type kl_dp__infer_op(const struct kl_dp *p, PgQuery__AExpr *e);
+struct kl_type kl_dp__infer_call(const struct kl_dp *p, PgQuery__FuncCall *f);
 /* The name that PostgreSQL gives to a result column. */
 const char *kl_dp__column_name(const PgQuery__Node *n);
 int32_t kl_dp__location(const PgQuery__Node *n); /* -1 when the node has none */

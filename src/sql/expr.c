@@ -128,9 +128,10 @@ static enum kl_rc eval_param(
 
 static struct kl_type type_of(const struct kl_val *v) {
     struct kl_type t = {.id = v->flags & KL_VAL_UNKNOWN ? KL_T_NULL : v->type};
-    if (v->type == KL_T_DECIMAL) {
+    if (v->type == KL_T_DECIMAL) { /* as wide as that of a parameter with this value */
+        __int128 dec = v->null ? 0 : kl_val_dec(v), limit = 1000000000000000000;
         t.scale = v->scale;
-        t.precision = 38;
+        t.precision = !v->null && v->scale <= 18 && dec < limit && dec > -limit ? 18 : 38;
     } else if (v->type == KL_T_EMBEDDING && !v->null) {
         t.dim = (uint16_t)(v->len / sizeof(float));
     }

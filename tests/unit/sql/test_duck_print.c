@@ -403,7 +403,7 @@ static void test_expressions(void **state) {
     static const struct good list[] = {
         {"SELECT 7 / 2, -7 / 2, 7 % 3, -7 % 3, 2 ^ 10, 7.0 / 2, -(3), +4, ~5, 5 & 3, 5 | 3, 5 # 3, "
          "1 << 4, 16 >> 2",
-            NULL, NULL, "3|-3|1|-1|1024|3.5|-3|4|-6|1|7|6|16|4;"},
+            NULL, NULL, "3|-3|1|-1|1024|3.5000000000000000|-3|4|-6|1|7|6|16|4;"},
         {"SELECT |/ 16.0, round(||/ 27.0), @ -5", NULL, NULL, "4|3|5;"},
         {"SELECT 'a' || 'b', 'a' || NULL, s || '!' FROM t WHERE id = 1", NULL, NULL,
             "ab|NULL|alpha!;"},
