@@ -75,6 +75,18 @@ static enum kl_rc text_from(
     return KL_OK;
 }
 
+/* The years 1 to 9999, as everywhere; DuckDB's own range is wider and has infinities. */
+#define FIRST_DAY (-719162)
+#define LAST_DAY 2932896
+#define DAY_US INT64_C(86400000000)
+static enum kl_rc read_point(uint8_t type, int64_t us, struct kl_val *ret, struct kl_err *err) {
+    if (us < FIRST_DAY * DAY_US || us >= (LAST_DAY + 1) * DAY_US) {
+        return kl_fail(err, KL_E_TYPE, "timestamp out of range");
+    }
+    *ret = kl_val_int(type, us);
+    return KL_OK;
+}
+
 static enum kl_rc read_nested(const struct kl_duck_column *c, size_t row, struct kl_arena *arena,
     struct kl_val *ret, struct kl_err *err) {
     struct kl_buf buf;
@@ -212,11 +224,9 @@ enum kl_rc kl_duck__read(const struct kl_duck_column *c, size_t row, struct kl_a
         *ret = kl_val_double(AT(double));
         return KL_OK;
     case DUCKDB_TYPE_TIMESTAMP:
-        *ret = kl_val_int(KL_T_TIMESTAMP, AT(int64_t));
-        return KL_OK;
+        return read_point(KL_T_TIMESTAMP, AT(int64_t), ret, err);
     case DUCKDB_TYPE_TIMESTAMP_TZ:
-        *ret = kl_val_int(KL_T_DATETIME, AT(int64_t));
-        return KL_OK;
+        return read_point(KL_T_DATETIME, AT(int64_t), ret, err);
     case DUCKDB_TYPE_TIMESTAMP_S:
     case DUCKDB_TYPE_TIMESTAMP_MS: {
         int64_t us;
@@ -224,13 +234,15 @@ enum kl_rc kl_duck__read(const struct kl_duck_column *c, size_t row, struct kl_a
                 AT(int64_t), r->id == DUCKDB_TYPE_TIMESTAMP_S ? 1000000 : 1000, &us)) {
             return kl_fail(err, KL_E_TYPE, "timestamp out of range");
         }
-        *ret = kl_val_int(KL_T_TIMESTAMP, us);
-        return KL_OK;
+        return read_point(KL_T_TIMESTAMP, us, ret, err);
     }
     case DUCKDB_TYPE_TIMESTAMP_NS:
         *ret = kl_val_int(KL_T_TIMESTAMP, floor_div(AT(int64_t), 1000));
         return KL_OK;
     case DUCKDB_TYPE_DATE:
+        if (AT(int32_t) < FIRST_DAY || AT(int32_t) > LAST_DAY) {
+            return kl_fail(err, KL_E_TYPE, "date out of range");
+        }
         *ret = kl_val_int(KL_T_DATE, AT(int32_t));
         return KL_OK;
     case DUCKDB_TYPE_TIME:

@@ -109,7 +109,7 @@ static enum kl_rc bind_duck(const struct kl_sql_ctx *ctx, const struct kl_query_
     PgQuery__SelectStmt *s, struct kl_plan *plan, struct kl_err *err) {
     kl_sql__plan_reset(plan, KL_PLAN_DUCK);
     plan->n_values = in->n_types;
-    enum kl_rc rc = kl_sql__duck_print(ctx, s, in->types, in->n_types, plan, err);
+    enum kl_rc rc = kl_sql__duck_print(ctx, s, in, plan, err);
     if (rc != KL_OK && err && !in->plain) {
         err->position = 0;
     }

@@ -4,6 +4,7 @@
  * FROM is printed first, into a buffer of its own, because what it brings into scope decides how
  * the rest is printed. */
 #include "sql/duck_print_internal.h"
+#include "sql/internal.h"
 
 enum kl_rc kl_dp__refuse(struct kl_dp *p, int32_t location, const char *what) {
     return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(location), "%s is not supported", what);
@@ -201,6 +202,32 @@ static bool is_star(const PgQuery__Node *n) {
                PG_QUERY__NODE__NODE_A_STAR;
 }
 
+/* DuckDB forgets the type of what it finds to be NULL while planning. */
+static enum kl_rc output(struct kl_dp *p, PgQuery__Node *n) {
+    struct kl_buf *out = p->out, text;
+    kl_buf_init(&text, KL_DP_MAX_TEXT);
+    p->out = &text;
+    enum kl_rc rc = kl_dp__arg(p, n);
+    p->out = out;
+    static const char *const makes_null[] = {"NULL AS ", "nullif(", "CASE "};
+    bool null = false;
+    for (size_t i = 0; text.len && i < KL_LEN(makes_null); i++) {
+        null |= memmem(text.data, text.len, makes_null[i], strlen(makes_null[i])) != NULL;
+    }
+    struct kl_type t = rc == KL_OK && null ? kl_dp__infer(p, n) : KL_TYPE(NULL);
+    bool cast = kl_type_is_number(t.id) || t.id == KL_T_TEXT || t.id == KL_T_BOOLEAN;
+    kl_dp__puts(p, cast ? "CAST(" : "");
+    kl_buf_slice(out, kl_buf_view(&text));
+    out->failed |= text.failed;
+    kl_buf_deinit(&text);
+    if (cast) {
+        kl_dp__puts(p, " AS ");
+        kl_duck_type_name(t, out);
+        kl_dp__puts(p, ")");
+    }
+    return rc;
+}
+
 static enum kl_rc target(struct kl_dp *p, PgQuery__ResTarget *t) {
     if (t->n_indirection) {
         return kl_dp__refuse(p, t->location, "this output column");
@@ -210,7 +237,7 @@ static enum kl_rc target(struct kl_dp *p, PgQuery__ResTarget *t) {
     if (bare_null) {
         kl_dp__puts(p, "CAST(NULL AS VARCHAR)"); /* unknown becomes text at last */
     } else {
-        KL_TRY(kl_dp__arg(p, t->val));
+        KL_TRY(output(p, t->val));
     }
     if (is_star(t->val)) {
         return KL_OK;
@@ -336,7 +363,8 @@ static bool is_null_const(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_A_CONST && n->a_const->isnull;
 }
 
-/* A number stays one: below a join it has to. */
+/* A number stays one: below a lateral join it has to. The whole statement's counts are checked when
+ * it is bound, others as they are met. */
 static enum kl_rc row_count(struct kl_dp *p, PgQuery__Node *n, bool is_limit) {
     if (kl_dp__is_integer_const(n)) {
         int count = n->a_const->ival ? n->a_const->ival->ival : 0;
@@ -344,6 +372,13 @@ static enum kl_rc row_count(struct kl_dp *p, PgQuery__Node *n, bool is_limit) {
         return count >= 0 ? KL_OK
                           : kl_fail_at(p->err, KL_E_EXEC, kl_dp__pos(n->a_const->location),
                                 "%s must not be negative", is_limit ? "LIMIT" : "OFFSET");
+    }
+    bool param = n->node_case == PG_QUERY__NODE__NODE_PARAM_REF;
+    if (!p->plain && (p->scope->outer || !param)) {
+        return kl_dp__refuse(p, kl_dp__location(n), "a computed or lifted row count");
+    }
+    if (param && !p->scope->outer) {
+        *(is_limit ? &p->limit : &p->offset) = (unsigned)n->param_ref->number;
     }
     kl_dp__puts(p, "kl_limit(CAST(");
     KL_TRY(kl_dp__expr(p, n));
@@ -499,6 +534,8 @@ static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *p
     }
     memcpy(duck->scans, p->scans, p->n_scans * sizeof(*duck->scans));
     duck->n_scans = p->n_scans;
+    duck->limit = p->limit;
+    duck->offset = p->offset;
     for (size_t i = 0; i < p->n_scans; i++) {
         kl_table_ref(p->scans[i].table);
     }
@@ -508,15 +545,16 @@ static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *p
 }
 
 enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt *stmt,
-    const struct kl_type *param_types, size_t n_params, struct kl_plan *plan, struct kl_err *err) {
+    const struct kl_query_input *in, struct kl_plan *plan, struct kl_err *err) {
     struct kl_buf text;
     size_t infer_budget = KL_DP_INFER_BYTES;
     kl_buf_init(&text, KL_DP_MAX_TEXT);
     struct kl_dp p = {
         .infer_budget = &infer_budget,
         .ctx = ctx,
-        .param_types = param_types,
-        .n_params = n_params,
+        .param_types = in->types,
+        .n_params = in->n_types,
+        .plain = in->plain,
         .arena = &plan->arena,
         .err = err,
         .out = &text,

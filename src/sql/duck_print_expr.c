@@ -358,6 +358,51 @@ static enum kl_rc like(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
     return KL_OK;
 }
 
+/* PostgreSQL's pattern as a regular expression of the whole text. */
+static void similar_pattern(struct kl_dp *p, const char *pattern) {
+    struct kl_buf regex;
+    bool in_set = false;
+    kl_buf_init(&regex, KL_DP_MAX_TEXT);
+    kl_buf_puts(&regex, "^(?:");
+    for (const char *c = pattern; *c; c++) {
+        if (*c == '\\' && c[1]) {
+            kl_buf_putc(&regex, '\\');
+            kl_buf_putc(&regex, *++c);
+        } else if (in_set) {
+            in_set = *c != ']';
+            kl_buf_putc(&regex, *c);
+        } else if (*c == '%') {
+            kl_buf_puts(&regex, ".*");
+        } else if (*c == '_') {
+            kl_buf_putc(&regex, '.');
+        } else {
+            in_set = *c == '[';
+            kl_buf_puts(&regex, strchr(".^$", *c) ? "\\" : "");
+            kl_buf_putc(&regex, *c);
+        }
+    }
+    kl_buf_puts(&regex, ")$");
+    kl_dp__string(p, kl_buf_view(&regex));
+    p->out->failed |= regex.failed;
+    kl_buf_deinit(&regex);
+}
+
+static enum kl_rc similar(struct kl_dp *p, PgQuery__AExpr *e) {
+    PgQuery__FuncCall *f = e->rexpr && e->rexpr->node_case == PG_QUERY__NODE__NODE_FUNC_CALL
+                               ? e->rexpr->func_call
+                               : NULL;
+    const char *pattern = f && f->n_args == 1 ? kl_dp__string_const(f->args[0]) : NULL;
+    if (!pattern) {
+        return kl_dp__refuse(p, e->location, "SIMILAR TO without a literal pattern");
+    }
+    kl_dp__puts(p, is_negated(e) ? "(NOT regexp_matches(" : "(regexp_matches(");
+    KL_TRY(kl_dp__arg(p, e->lexpr));
+    kl_dp__puts(p, ", ");
+    similar_pattern(p, pattern);
+    kl_dp__puts(p, ", 's'))");
+    return KL_OK;
+}
+
 static enum kl_rc in_list(struct kl_dp *p, PgQuery__AExpr *e) {
     if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST) {
         return kl_dp__refuse(p, e->location, "this IN");
@@ -464,7 +509,7 @@ static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
         return between(p, e, true, true);
     case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
-        return kl_dp__refuse(p, e->location, "SIMILAR TO");
+        return similar(p, e);
     default:
         return kl_dp__refuse(p, e->location, "this expression");
     }

@@ -379,6 +379,9 @@ static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, cons
 
 static enum kl_rc special_date_part(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 2));
+    if (!p->plain && kl_dp__open_param(p, f->args[0])) {
+        return kl_dp__refuse(p, f->location, "a parameter as a field");
+    }
     kl_dp__puts(p, "CAST(");
     KL_TRY(kl_dp__string_const(f->args[0]) ? special_extract(p, f, name)
                                            : expand(p, f, "date_part($1, $2)"));
@@ -490,4 +493,50 @@ static enum kl_rc special_json_get(struct kl_dp *p, PgQuery__FuncCall *f, const 
         }
     }
     return unknown(p, f);
+}
+
+/* The format as strftime has it; false: it holds something that is not known here. */
+static bool date_format(const char *from, struct kl_buf *out) {
+    static const char *const known[][2] = {{"YYYY", "%Y"}, {"HH24", "%H"}, {"HH12", "%I"},
+        {"DDD", "%j"}, {"MM", "%m"}, {"DD", "%d"}, {"MI", "%M"}, {"SS", "%S"}, {"MS", "%g"},
+        {"US", "%f"}, {"HH", "%I"}, {"YY", "%y"}};
+    while (*from) {
+        size_t i = 0;
+        while (i < KL_LEN(known) && strncmp(from, known[i][0], strlen(known[i][0])) != 0) {
+            i++;
+        }
+        if (i < KL_LEN(known)) {
+            kl_buf_puts(out, known[i][1]);
+            from += strlen(known[i][0]);
+        } else if (strchr(" -/,.;:", *from) || (*from == 'T' && from[1] != 'Z' && from[1] != 'H')) {
+            kl_buf_putc(out, *from++);
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum kl_rc special_to_char(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    uint8_t id = kl_dp__infer(p, f->args[0]).id;
+    const char *format = kl_dp__string_const(f->args[1]);
+    bool point = id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME;
+    if (!point || !format) {
+        return kl_dp__refuse(p, f->location, "to_char of this type or without a literal format");
+    }
+    struct kl_buf text;
+    kl_buf_init(&text, 4096);
+    bool ok = date_format(format, &text) && !text.failed;
+    if (ok) {
+        kl_dp__puts(p, "strftime(CAST(");
+        ok = kl_dp__expr(p, f->args[0]) == KL_OK;
+        kl_dp__puts(p, " AS TIMESTAMP), ");
+        kl_dp__string(p, kl_buf_view(&text));
+        kl_dp__puts(p, ")");
+    } else {
+        kl_dp__refuse(p, f->location, "this format of to_char");
+    }
+    kl_buf_deinit(&text);
+    return ok ? KL_OK : KL_E_UNSUPPORTED;
 }

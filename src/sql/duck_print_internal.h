@@ -50,6 +50,8 @@ struct kl_dp {
     struct kl_dp_cte *ctes; /* innermost first */
     unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
+    bool plain;             /* literals stand in the text */
+    unsigned limit, offset; /* see struct kl_plan_duck */
     size_t *infer_budget; /* bytes that questions for types may still take */
     struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
     size_t n_scans;

@@ -84,6 +84,7 @@ struct kl_plan_duck {
     struct kl_slice sql; /* DuckDB's dialect; table n is kl_scan_n(); values are $1.. of bound->vals */
     struct kl_plan_scan *scans;
     size_t n_scans;
+    unsigned limit, offset; /* number of the value that is the statement's LIMIT, OFFSET; 0: none; kl_sql_bind has checked it */
 };
 struct kl_plan_user {
     struct kl_slice id, password, email, auth_data;

@@ -56,6 +56,14 @@ static enum kl_rc derive_row(
     return KL_OK;
 }
 
+static enum kl_rc check_count(
+    const struct kl_val *vals, unsigned number, const char *what, struct kl_err *err) {
+    const struct kl_val *v = number > 0 ? &vals[number - 1] : NULL;
+    return v && !v->null && kl_type_is_integer(v->type) && v->i < 0
+               ? kl_fail(err, KL_E_EXEC, "%s must not be negative", what)
+               : KL_OK;
+}
+
 /* Gives the values of `rows` rows their derived ones. vals has room for `spare` more behind n_vals.
  */
 static enum kl_rc finish(struct binding *b, struct kl_plan *plan, struct kl_val *vals,
@@ -71,6 +79,10 @@ static enum kl_rc finish(struct binding *b, struct kl_plan *plan, struct kl_val 
             memcpy(wide + r * width, vals + r * from, from * sizeof(*wide));
         }
         vals = wide;
+    }
+    if (plan->kind == KL_PLAN_DUCK) {
+        KL_TRY(check_count(vals, plan->duck->limit, "LIMIT", b->err));
+        KL_TRY(check_count(vals, plan->duck->offset, "OFFSET", b->err));
     }
     for (size_t r = 0; r < n; r++) {
         KL_TRY(derive_row(plan, vals + r * width, b->arena, b->err));
