@@ -74,7 +74,6 @@ struct kl_engine_options {
     size_t stream_max_bytes;      /* of all STREAM partitions */
     size_t plan_cache_entries;    /* of each loop and query thread; 0: 1000 */
     uint32_t deleted_retention_hours; /* of tables that do not say; 0: 168 */
-    uint32_t user_deletion_grace_days;
     struct kl_engine_listener listener; /* may be zero */
     struct kl_engine_facts facts;       /* may be zero */
 };

@@ -112,7 +112,6 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
         .stream_max_bytes = (size_t)c->stream_max_memory_bytes,
         .plan_cache_entries = (size_t)c->execution_sql_plan_cache_max_entries,
         .deleted_retention_hours = (uint32_t)c->retention_default_deleted_retention_hours,
-        .user_deletion_grace_days = (uint32_t)c->users_deletion_grace_days,
         .listener = kl_live_listener(s->live),
         .facts = kl_server_facts(s),
     };

@@ -77,7 +77,6 @@ static void test_defaults(void **state) {
     assert_int_equal(c.limits_max_result_bytes, 64 << 20);
     assert_int_equal(c.rate_limit_max_queries_per_sec, 1000);
     assert_int_equal(c.rate_limit_max_subscriptions_per_user, 1000);
-    assert_int_equal(c.users_deletion_grace_days, 30);
     assert_int_equal(c.logging_level, KL_LOG_INFO);
     assert_int_equal(c.execution_executor, KL_CONFIG_EXECUTOR_AUTO);
     assert_int_equal(c.security_cors_allowed_methods.count, 6);
@@ -235,8 +234,8 @@ static void test_ignored(void **state) {
         &c, "KALAMDB_JWT_SECRT is no variable of this server; did you mean KALAMDB_JWT_SECRET?"));
     assert_true(warned(&c, "pretty means compact"));
     assert_false(warned(&c, "KALAMDB_URL"));
-    assert_int_equal(c.warnings.count, 10);
-    assert_int_equal(c.users_deletion_grace_days, 7);
+    assert_int_equal(c.warnings.count, 11);
+    assert_true(warned(&c, "user_management.deletion_grace_period_days has no effect"));
     kl_config_deinit(&c);
 }
 
