@@ -213,7 +213,7 @@ static void round_even(duckdb_function_info info, duckdb_data_chunk in, duckdb_v
     }
 }
 
-/* Of LIMIT (true) or OFFSET. */
+/* A row count, and whether it is that of LIMIT (else OFFSET). */
 static void limit(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
     duckdb_vector arg = kl_dk.data_chunk_get_vector(in, 0);
     const uint64_t *validity = kl_dk.vector_get_validity(arg);

@@ -64,10 +64,10 @@ static bool quotient(__int128 a, __int128 b, int scale, __int128 *ret) {
     return true;
 }
 
-static void evaluate(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out, int scale) {
+static void evaluate(
+    duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out, int scale) {
     duckdb_vector l = kl_dk.data_chunk_get_vector(in, 0), r = kl_dk.data_chunk_get_vector(in, 1);
-    const uint64_t *l_valid = kl_dk.vector_get_validity(l),
-                   *r_valid = kl_dk.vector_get_validity(r);
+    const uint64_t *l_valid = kl_dk.vector_get_validity(l), *r_valid = kl_dk.vector_get_validity(r);
     const __int128 *a = kl_dk.vector_get_data(l), *b = kl_dk.vector_get_data(r);
     __int128 *to = kl_dk.vector_get_data(out);
     for (size_t i = 0; i < kl_dk.data_chunk_get_size(in); i++) {
@@ -96,11 +96,12 @@ static void modulo(duckdb_function_info info, duckdb_data_chunk in, duckdb_vecto
 
 #define WIDE(s)                                                                                    \
     static void divide_##s(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {   \
-        evaluate(info, in, out, s);                                                                    \
+        evaluate(info, in, out, s);                                                                \
     }
 #define EACH_WIDE(X)                                                                               \
-    X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)      \
-    X(32) X(33) X(34) X(35) X(36) X(37) X(38)
+    X(17)                                                                                          \
+    X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32)      \
+        X(33) X(34) X(35) X(36) X(37) X(38)
 EACH_WIDE(WIDE)
 #define ENTRY(s) divide_##s,
 static const duckdb_scalar_function_t wide[] = {EACH_WIDE(ENTRY)};

@@ -43,8 +43,9 @@ static enum kl_rc avg_type(struct kl_type arg, struct kl_type *ret, struct kl_er
     case KL_T_INT:
     case KL_T_BIGINT:
     case KL_T_DECIMAL:
-        *ret = (struct kl_type){
-            .id = KL_T_DECIMAL, .precision = 38, .scale = (uint8_t)KL_MAX((int)arg.scale, KL_DEC_QUOTIENT_SCALE)};
+        *ret = (struct kl_type){.id = KL_T_DECIMAL,
+            .precision = 38,
+            .scale = (uint8_t)KL_MAX((int)arg.scale, KL_DEC_QUOTIENT_SCALE)};
         return KL_OK;
     case KL_T_FLOAT:
     case KL_T_DOUBLE:

@@ -38,7 +38,8 @@ static enum kl_rc number(struct kl_dp *p, const char *text, int32_t location) {
     if (kl_dec_parse(s, &n, &scale, &precision) == KL_OK) {
         kl_dp__puts(p, "CAST('");
         kl_dec_format(n, scale, p->out);
-        kl_buf_printf(p->out, "' AS DECIMAL(%u,%u))", precision <= 18 && scale <= 18 ? 18 : 38, scale);
+        kl_buf_printf(
+            p->out, "' AS DECIMAL(%u,%u))", precision <= 18 && scale <= 18 ? 18 : 38, scale);
         return KL_OK;
     }
     double d;

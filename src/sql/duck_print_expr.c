@@ -195,8 +195,8 @@ static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     if (decimal) {
         struct kl_type wide = {.id = KL_T_DECIMAL, .precision = 38};
         char name[16];
-        wide.scale = (uint8_t)KL_MAX(l.id == KL_T_DECIMAL ? l.scale : 0,
-            r.id == KL_T_DECIMAL ? r.scale : 0);
+        wide.scale =
+            (uint8_t)KL_MAX(l.id == KL_T_DECIMAL ? l.scale : 0, r.id == KL_T_DECIMAL ? r.scale : 0);
         snprintf(name, sizeof(name), div ? "kl_div_%u" : "kl_mod_%u", wide.scale);
         return call_with(p, name, e, wide, t);
     }
@@ -216,8 +216,7 @@ static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
 
 /* + - * of decimals. DuckDB keeps results in 18 digits as long as the operands fit there, and fails
  * when they do not; wide operands give wide results. */
-static enum kl_rc decimals(
-    struct kl_dp *p, PgQuery__AExpr *e, const char *op, struct kl_type t) {
+static enum kl_rc decimals(struct kl_dp *p, PgQuery__AExpr *e, const char *op, struct kl_type t) {
     PgQuery__Node *sides[] = {e->lexpr, e->rexpr};
     kl_dp__puts(p, "CAST((");
     for (int i = 0; i < 2; i++) {
@@ -704,8 +703,7 @@ static enum kl_rc meeting(struct kl_dp *p, PgQuery__Node *n) {
     if (n->node_case == PG_QUERY__NODE__NODE_CASE_EXPR) {
         KL_TRY(case_plain(p, n->case_expr));
     } else if (n->node_case == PG_QUERY__NODE__NODE_COALESCE_EXPR) {
-        KL_TRY(wrapped_list(
-            p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")"));
+        KL_TRY(wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")"));
     } else {
         bool greatest = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
         KL_TRY(wrapped_list(p, greatest ? "greatest(" : "least(", n->min_max_expr->args,

@@ -266,8 +266,8 @@ static enum kl_rc special_extreme(struct kl_dp *p, PgQuery__FuncCall *f, const c
     }
     struct kl_type t = kl_dp__infer(p, f->args[0]), result;
     if (t.id != KL_T_NULL) {
-        enum kl_rc rc = kl_agg_type(
-            strcmp(name, "min") == 0 ? KL_AGG_MIN : KL_AGG_MAX, t, &result, p->err);
+        enum kl_rc rc =
+            kl_agg_type(strcmp(name, "min") == 0 ? KL_AGG_MIN : KL_AGG_MAX, t, &result, p->err);
         if (rc != KL_OK) {
             return rc;
         }

@@ -102,8 +102,7 @@ static struct kl_type decimal_result(enum kl_expr_opcode op, struct kl_type l, s
         scale = a.scale + b.scale;
         precision = a.precision + b.precision;
     } else if (op == KL_OP_DIV) {
-        scale = KL_MAX(wider,
-            KL_DEC_QUOTIENT_SCALE);
+        scale = KL_MAX(wider, KL_DEC_QUOTIENT_SCALE);
     }
     t.scale = (uint8_t)KL_MIN(scale, 38);
     t.precision = (uint8_t)KL_MAX(KL_MIN(precision, 38), (int)t.scale);

@@ -67,8 +67,8 @@ static bool in_set(const struct kl_expr_set *set, const struct kl_val *v) {
     return false;
 }
 
-static enum kl_rc eval_with(const struct kl_expr_set *set, struct kl_eval *ev, struct kl_val *ret,
-    struct kl_err *err) {
+static enum kl_rc eval_with(
+    const struct kl_expr_set *set, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
     const struct kl_expr *e = set->of;
     struct kl_val v;
     KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
