@@ -22,16 +22,16 @@ struct forget {
     uint32_t table;
 };
 
-static struct kl_slice record_key(uint32_t table, char key[5]) {
+struct kl_slice kl__table_key(enum kl_meta_kind kind, uint32_t table, char key[KL__TABLE_KEY_BYTES]) {
     uint32_t be = __builtin_bswap32(table);
-    key[0] = KL_META_CLEANUP;
+    key[0] = (char)kind;
     memcpy(key + 1, &be, 4);
-    return kl_slice(key, 5);
+    return kl_slice(key, KL__TABLE_KEY_BYTES);
 }
 
 void kl__cleanup_record(struct kl_batch *b, uint32_t table) {
-    char key[5];
-    kl_batch_put(b, KL_CF_META, record_key(table, key), KL_S("\x01"));
+    char key[KL__TABLE_KEY_BYTES];
+    kl_batch_put(b, KL_CF_META, kl__table_key(KL_META_CLEANUP, table, key), KL_S("\x01"));
 }
 
 /* ---- the walk ---- */
@@ -145,9 +145,9 @@ static enum kl_rc remove_partition(void *ctx, const struct kl_scope *scope, stru
 
 static enum kl_rc apply_forget(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s) {
     struct forget *f = KL_CONTAINER_OF(c, struct forget, cmd);
-    char key[5];
+    char key[KL__TABLE_KEY_BYTES];
     (void)w;
-    kl_batch_del(s->batch, KL_CF_META, record_key(f->table, key));
+    kl_batch_del(s->batch, KL_CF_META, kl__table_key(KL_META_CLEANUP, f->table, key));
     return KL_OK;
 }
 
@@ -189,7 +189,7 @@ enum kl_rc kl__cleanup_resume(struct kl_engine *e, struct kl_err *err) {
     struct kl_iter *it = kl_iter_new(e->o.store, &o);
     for (kl_iter_seek_first(it); kl_iter_valid(it); kl_iter_next(it)) {
         struct kl_slice key = kl_iter_key(it);
-        if (key.len == 5) {
+        if (key.len == KL__TABLE_KEY_BYTES) {
             struct kl_reader r;
             kl_reader_init(&r, kl_slice_from(key, 1));
             kl__cleanup_start(e, kl_read_be32(&r));

@@ -334,6 +334,17 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     return true;
 }
 
+/* On to the next statement; false when this one failed, which ends the request. */
+static bool statement_done(struct kl__run *r) {
+    if (r->rc != KL_OK) {
+        fail_statement(r, &r->stmts[r->i], r->rc);
+        return false;
+    }
+    r->i++;
+    r->retries = 0;
+    return true;
+}
+
 /* Statements from r->i on, until one has to wait or the request ends. */
 static void step(struct kl__run *r) {
     while (r->i < r->n) {
@@ -355,12 +366,9 @@ static void step(struct kl__run *r) {
         if (!start(r, s)) {
             return;
         }
-        if (r->rc != KL_OK) {
-            fail_statement(r, s, r->rc);
+        if (!statement_done(r)) {
             return;
         }
-        r->i++;
-        r->retries = 0;
     }
     finish(r, KL_OK);
 }
@@ -375,22 +383,17 @@ void kl__run_continue(struct kl__run *r) {
         step(r);
         return;
     }
-    struct kl__stmt *s = &r->stmts[r->i];
     if (r->rc == KL_E_STALE_PLAN && r->retries < KL__STALE_RETRIES) {
         r->retries++;
-        r->rc = bind_one(r, s, r->l->cache);
+        r->rc = bind_one(r, &r->stmts[r->i], r->l->cache);
         if (r->rc == KL_OK) {
             step(r);
             return;
         }
     }
-    if (r->rc != KL_OK) {
-        fail_statement(r, s, r->rc);
-        return;
+    if (statement_done(r)) {
+        step(r);
     }
-    r->i++;
-    r->retries = 0;
-    step(r);
 }
 
 static void resumed(struct kl_task *t) { kl__run_continue(KL_CONTAINER_OF(t, struct kl__run, task)); }

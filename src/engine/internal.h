@@ -230,6 +230,9 @@ enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *
 void kl__eval_init(struct kl__run *r, struct kl__stmt *s, struct kl_arena *arena, struct kl_eval *ret);
 
 /* ---- background (cleanup.c) ---- */
+/* Key of a record about a table in the meta family: kind u8 | table id u32 be. */
+#define KL__TABLE_KEY_BYTES 5
+struct kl_slice kl__table_key(enum kl_meta_kind kind, uint32_t table, char key[KL__TABLE_KEY_BYTES]);
 /* The table's rows are to be removed: puts the record into the metadata batch, in the commit that drops it. */
 void kl__cleanup_record(struct kl_batch *b, uint32_t table);
 void kl__cleanup_start(struct kl_engine *e, uint32_t table);

@@ -29,13 +29,6 @@ struct step {
     bool done;
 };
 
-static struct kl_slice mark_key(uint32_t table, char key[5]) {
-    uint32_t be = __builtin_bswap32(table);
-    key[0] = KL_META_FORGOTTEN;
-    memcpy(key + 1, &be, 4);
-    return kl_slice(key, 5);
-}
-
 static struct kl_slice map_key(const uint32_t *table) { return kl_slice(table, sizeof(*table)); }
 
 int64_t kl__retention_forgotten(struct kl_engine *e, uint32_t table) {
@@ -183,10 +176,10 @@ static enum kl_rc sweep_table(struct kl_engine *e, const struct kl_table *t, str
     if (cut <= s.after) {
         return KL_OK;
     }
-    char key[5], value[9];
+    char key[KL__TABLE_KEY_BYTES], value[9];
     value[0] = 1;
     memcpy(value + 1, &cut, 8);
-    struct step mark = {.put_key = mark_key(t->id, key), .put_value = kl_slice(value, sizeof(value))};
+    struct step mark = {.put_key = kl__table_key(KL_META_FORGOTTEN, t->id, key), .put_value = kl_slice(value, sizeof(value))};
     KL_TRY(run_step(e, KL_SHARD_META, &mark, err));
     set_mark(e, t->id, cut);
     return kl__each_partition(e, t->id, sweep_partition, &s, err);
