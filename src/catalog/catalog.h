@@ -30,6 +30,8 @@ enum kl_meta_kind {
     KL_META_CLEANUP = 8,   /* table id u32 be -> dropped table whose rows are still to be removed: engine */
     KL_META_SECRET = 9,    /* generated secrets: auth */
     KL_META_FORGOTTEN = 10, /* table id u32 be -> _seq up to which tombstones may be gone: engine */
+    KL_META_STORAGE = 11,  /* storage id: catalog */
+    KL_META_AUDIT = 12,    /* microseconds u64 be, number u32 be -> one entry of the audit log: engine */
 };
 
 /* Ids of the system relations; those of other tables are below. */
@@ -51,7 +53,7 @@ enum {
 #undef KL_SYS_COL
 };
 
-enum kl_table_type { KL_TABLE_USER = 1, KL_TABLE_SHARED = 2, KL_TABLE_STREAM = 3, KL_TABLE_SYSTEM = 4 };
+enum kl_table_type { KL_TABLE_USER = 1, KL_TABLE_SHARED = 2, KL_TABLE_STREAM = 3, KL_TABLE_SYSTEM = 4, KL_TABLE_VIEW = 5 };
 enum kl_access { KL_ACCESS_PUBLIC = 1, KL_ACCESS_PRIVATE = 2, KL_ACCESS_RESTRICTED = 3, KL_ACCESS_DBA = 4 };
 #define KL_PK_COLS_MAX 8          /* columns of one primary key */
 #define KL_TABLE_VERSIONS_MAX 10000 /* schema versions of one table */
@@ -77,6 +79,26 @@ struct kl_column {
     struct kl_default def;
     struct kl_val missing; /* what rows written before the column existed read */
     const char *comment;   /* or NULL */
+};
+
+/* A secondary index. Its entries live in the index family under its own id; ids come from the counter of table ids. */
+enum kl_index_state { KL_INDEX_BUILDING = 1, KL_INDEX_READY = 2 }; /* on disk; BUILDING: kept up by writers, not yet used by reads */
+#define KL_INDEX_COLS_MAX KL_PK_COLS_MAX
+#define KL_INDEXES_MAX 32 /* of one table */
+struct kl_index {
+    uint32_t id;
+    const char *name;  /* unique among the indexes of its namespace */
+    bool unique;       /* per partition; NULLs are distinct */
+    bool constraint;   /* made by a UNIQUE constraint: dropped with it, not by DROP INDEX */
+    enum kl_index_state state;
+    int64_t created_us;
+    size_t n_cols;
+    uint32_t column_ids[KL_INDEX_COLS_MAX];
+    uint16_t cols[KL_INDEX_COLS_MAX]; /* the same as indexes into the current version's cols */
+};
+struct kl_check {
+    const char *name; /* unique in the table */
+    const char *expr; /* SQL of the condition, as written */
 };
 
 struct kl_table_options {
@@ -114,6 +136,12 @@ struct kl_table {
     size_t n_cols;
     uint16_t *pk; /* indexes into cols, in key order */
     size_t n_pk;
+    struct kl_index *indexes; /* of every state, oldest first */
+    size_t n_indexes;
+    struct kl_check *checks;
+    size_t n_checks;
+    /* VIEW: the SELECT as written, and the namespace in which its unqualified names are found. cols are its output columns. */
+    const char *view_sql, *view_ns;
     const struct kl_layout *layout;
     int64_t created_us, updated_us;
     const char *comment;
@@ -124,6 +152,7 @@ struct kl_table {
 };
 void kl_table_ref(struct kl_table *t);
 void kl_table_unref(struct kl_table *t); /* accepts NULL */
+const struct kl_index *kl_table_index(const struct kl_table *t, uint32_t id); /* NULL */
 /* Index of a column by folded name, -1 when there is none. */
 int kl_table_col(const struct kl_table *t, struct kl_slice name);
 /* Opens row bytes with the layout of the version that wrote them. KL_E_CORRUPT for an unknown version. */
@@ -162,6 +191,8 @@ uint64_t kl_catalog_version(struct kl_catalog *c); /* of the newest snapshot; on
 struct kl_table *kl_cat_table(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name); /* borrowed; NULL */
 struct kl_table *kl_cat_table_by_id(const struct kl_cat *cat, uint32_t id);
 const struct kl_namespace *kl_cat_namespace(const struct kl_cat *cat, struct kl_slice name);
+/* The index of that name in the namespace; *ret_table is its table (borrowed). NULL. */
+const struct kl_index *kl_cat_index(const struct kl_cat *cat, struct kl_slice ns, struct kl_slice name, struct kl_table **ret_table);
 /* In name order; system relations included. */
 size_t kl_cat_n_namespaces(const struct kl_cat *cat);
 const struct kl_namespace *kl_cat_namespace_at(const struct kl_cat *cat, size_t i);
@@ -186,8 +217,25 @@ struct kl_table_def {
     struct kl_table_options options;
     const struct kl_column_def *cols;
     size_t n_cols;
+    const struct kl_index_def *uniques; /* UNIQUE constraints */
+    size_t n_uniques;
+    const struct kl_check_def *checks;
+    size_t n_checks;
+    struct kl_slice comment;
+    struct kl_slice view_sql, view_ns; /* VIEW */
 };
-enum kl_alter_op { KL_ALTER_ADD, KL_ALTER_DROP, KL_ALTER_RENAME, KL_ALTER_ACCESS };
+enum kl_alter_op {
+    KL_ALTER_ADD, KL_ALTER_DROP, KL_ALTER_RENAME, KL_ALTER_ACCESS,
+    KL_ALTER_TYPE,          /* column, type: the caller has checked that every value casts. Refused for key and index columns */
+    KL_ALTER_SET_NOT_NULL,  /* column: the caller has checked that no row has NULL */
+    KL_ALTER_DROP_NOT_NULL, /* column */
+    KL_ALTER_SET_DEFAULT,   /* column, def */
+    KL_ALTER_DROP_DEFAULT,  /* column */
+    KL_ALTER_RENAME_TABLE,  /* new_name */
+    KL_ALTER_ADD_CHECK,     /* new_name (empty: one is made up), check: the caller has checked that no row violates it */
+    KL_ALTER_DROP_CHECK,    /* column: the constraint's name */
+    KL_ALTER_COMMENT,       /* comment (empty: none) on the table, or on `column` */
+};
 struct kl_alter {
     enum kl_alter_op op;
     struct kl_column_def add;  /* ADD. NOT NULL without a default: the caller has checked that the table is empty */
@@ -195,6 +243,19 @@ struct kl_alter {
     struct kl_slice column;    /* DROP, RENAME */
     struct kl_slice new_name;  /* RENAME */
     enum kl_access access;     /* ACCESS */
+    struct kl_type type;       /* TYPE */
+    struct kl_default def;     /* SET_DEFAULT */
+    struct kl_slice check;     /* ADD_CHECK: SQL text */
+    struct kl_slice comment;   /* COMMENT */
+};
+struct kl_index_def {
+    struct kl_slice name; /* empty: one is made up as PostgreSQL does: table_col_idx, table_col_key */
+    const struct kl_slice *cols;
+    size_t n_cols;
+    bool unique, constraint;
+};
+struct kl_check_def {
+    struct kl_slice name, expr; /* name may be empty */
 };
 
 enum kl_rc kl_catalog_begin(struct kl_catalog *c, struct kl_batch *batch, struct kl_err *err);
@@ -212,6 +273,29 @@ enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *
 enum kl_rc kl_cat_alter_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, const struct kl_alter *alter,
     int64_t now_us, uint32_t *ret_version, struct kl_err *err);
 enum kl_rc kl_cat_drop_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, uint32_t *ret_id, struct kl_err *err);
+/* CREATE [OR REPLACE] VIEW: def->type is VIEW. replace: an existing view of that name keeps its id; a table of that name is KL_E_EXISTS either way. */
+enum kl_rc kl_cat_create_view(struct kl_catalog *c, const struct kl_table_def *def, bool replace, int64_t now_us, uint32_t *ret_id,
+    struct kl_err *err);
+/* A new index in state BUILDING (of an empty table: the caller may mark it ready in the same change). Name taken: KL_E_EXISTS "relation already exists". */
+enum kl_rc kl_cat_create_index(struct kl_catalog *c, struct kl_slice ns, struct kl_slice table, const struct kl_index_def *def, int64_t now_us,
+    uint32_t *ret_id, struct kl_err *err);
+enum kl_rc kl_cat_index_ready(struct kl_catalog *c, uint32_t table_id, uint32_t index_id, struct kl_err *err);
+/* By id, so that a failed build removes its own. KL_E_NOT_FOUND. */
+enum kl_rc kl_cat_drop_index(struct kl_catalog *c, uint32_t table_id, uint32_t index_id, struct kl_err *err);
+/* Storages: where cold data will live. "local" always exists and cannot be dropped. */
+struct kl_storage {
+    const char *id, *name, *description, *type; /* type: filesystem, s3, gcs, azure; description may be NULL */
+    const char *base_directory, *credentials, *config; /* JSON or NULL; credentials never leave the server in clear */
+    const char *shared_template, *user_template;
+    int64_t created_us, updated_us;
+};
+const struct kl_storage *kl_cat_storage(const struct kl_cat *cat, struct kl_slice id); /* borrowed; NULL */
+size_t kl_cat_n_storages(const struct kl_cat *cat);
+const struct kl_storage *kl_cat_storage_at(const struct kl_cat *cat, size_t i); /* in id order */
+/* KL_E_EXISTS, KL_E_NOT_FOUND; templates are checked here (docs/sql.md). put: creates, or replaces one that exists (ALTER STORAGE). */
+enum kl_rc kl_cat_put_storage(struct kl_catalog *c, const struct kl_storage *s, bool replace, int64_t now_us, struct kl_err *err);
+/* Refused while a table uses it: "Cannot drop storage 'x': n table(s) still using it". */
+enum kl_rc kl_cat_drop_storage(struct kl_catalog *c, struct kl_slice id, struct kl_err *err);
 
 /* JSON texts of system.schemas: columns array and options object (docs/wire.md). */
 void kl_table_columns_json(const struct kl_table *t, const struct kl_table_version *v, struct kl_buf *out);

@@ -4,28 +4,18 @@
  *     -> log the table's change for every writer -> resume -> answer
  *
  * Anything that fails before the commit leaves neither a record nor a new snapshot. */
-#include "engine/internal.h"
+#include "engine/ddl_internal.h"
 
 #include <stdio.h>
 
 #include <stdlib.h>
 
-struct kl__ddl {
-    struct kl_shard_call call;
-    struct kl__run *run;
-    struct kl__stmt *stmt;
-    char message[400];
-    uint32_t *dropped;  /* tables whose rows are to be removed */
-    size_t n_dropped;
-    uint32_t altered;   /* table with a new version, 0 none */
-};
-
 static bool changes_a_table(enum kl_plan_kind k) {
     return k == KL_PLAN_ALTER_TABLE || k == KL_PLAN_DROP_TABLE || k == KL_PLAN_DROP_NAMESPACE;
 }
 
-static void say(struct kl__ddl *d, const char *fmt, ...) KL_PRINTF(2, 3);
-static void say(struct kl__ddl *d, const char *fmt, ...) {
+
+void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(d->message, sizeof(d->message), fmt, ap);
@@ -40,16 +30,16 @@ static enum kl_rc create_namespace(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
     enum kl_rc rc = kl_cat_create_namespace(d->run->e->o.catalog, p->name, kl_clock_wall_us(), err);
     if (rc == KL_E_EXISTS && p->if_not_exists) {
-        say(d, "Namespace '%.*s' already exists", KL_FMT(p->name));
+        kl__ddl_say(d, "Namespace '%.*s' already exists", KL_FMT(p->name));
         return KL_E_AGAIN;
     }
-    say(d, "Namespace '%.*s' created successfully", KL_FMT(p->name));
+    kl__ddl_say(d, "Namespace '%.*s' created successfully", KL_FMT(p->name));
     return rc;
 }
 
 static enum kl_rc alter_namespace(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
-    say(d, "Namespace '%.*s' altered successfully", KL_FMT(p->name));
+    kl__ddl_say(d, "Namespace '%.*s' altered successfully", KL_FMT(p->name));
     return kl_cat_set_namespace_options(d->run->e->o.catalog, p->name, p->text, err);
 }
 
@@ -57,10 +47,10 @@ static enum kl_rc drop_namespace(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
     enum kl_rc rc = kl_cat_drop_namespace(d->run->e->o.catalog, p->name, d->run->x->arena, &d->dropped, &d->n_dropped, err);
     if (rc == KL_E_NOT_FOUND && p->if_exists) {
-        say(d, "Namespace '%.*s' does not exist", KL_FMT(p->name));
+        kl__ddl_say(d, "Namespace '%.*s' does not exist", KL_FMT(p->name));
         return KL_E_AGAIN;
     }
-    say(d, "Namespace '%.*s' dropped successfully", KL_FMT(p->name));
+    kl__ddl_say(d, "Namespace '%.*s' dropped successfully", KL_FMT(p->name));
     return rc;
 }
 
@@ -74,10 +64,10 @@ static enum kl_rc create_table(struct kl__ddl *d, struct kl_err *err) {
     }
     enum kl_rc rc = kl_cat_create_table(d->run->e->o.catalog, def, kl_clock_wall_us(), &id, err);
     if (rc == KL_E_EXISTS && p->if_not_exists) {
-        say(d, "Table %.*s.%.*s already exists (skipped)", KL_FMT(def->ns), KL_FMT(def->name));
+        kl__ddl_say(d, "Table %.*s.%.*s already exists (skipped)", KL_FMT(def->ns), KL_FMT(def->name));
         return KL_E_AGAIN;
     }
-    say(d, "%s table %.*s.%.*s created successfully", kl_table_type_name(def->type), KL_FMT(def->ns), KL_FMT(def->name));
+    kl__ddl_say(d, "%s table %.*s.%.*s created successfully", kl_table_type_name(def->type), KL_FMT(def->ns), KL_FMT(def->name));
     return rc;
 }
 
@@ -128,7 +118,7 @@ static enum kl_rc alter_table(struct kl__ddl *d, struct kl_err *err) {
         struct kl_eval ev;
         struct kl_column c = {.name = "", .type = a.add.type, .nullable = a.add.nullable, .def = a.add.def};
         KL_TRY(check_new_column(d, t, &a, err));
-        kl__eval_init(d->run, d->stmt, d->run->x->arena, &ev);
+        kl__eval_init(d->run, d->stmt, &d->stmt->bound, d->run->x->arena, &ev);
         a.missing = kl_val_null(a.add.type.id);
         if (a.add.def.kind != KL_DEFAULT_NONE) {
             KL_TRY(kl_sql_eval_default(&c, &ev, &a.missing, err));
@@ -139,9 +129,9 @@ static enum kl_rc alter_table(struct kl__ddl *d, struct kl_err *err) {
     kl_buf_init(&what, 1024);
     describe_alter(d, &a, &what);
     if (version == t->version) {
-        say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
+        kl__ddl_say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
     } else {
-        say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
+        kl__ddl_say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
         d->altered = t->id;
     }
     kl_buf_deinit(&what);
@@ -152,7 +142,7 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
     char job[24];
     if (p->table == NULL) {
-        say(d, "Table %.*s does not exist (skipped)", KL_FMT(p->name));
+        kl__ddl_say(d, "Table %.*s does not exist (skipped)", KL_FMT(p->name));
         return KL_E_AGAIN;
     }
     struct kl_table *t = kl_cat_table_by_id(kl__writer_current()->cat, p->table->id);
@@ -165,7 +155,7 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     }
     d->n_dropped = 1;
     job_id(t->id, job);
-    say(d, "Table %s dropped successfully. Cleanup job: %s", t->qualified.ptr, job);
+    kl__ddl_say(d, "Table %s dropped successfully. Cleanup job: %s", t->qualified.ptr, job);
     return kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), d->dropped, err);
 }
 

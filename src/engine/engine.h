@@ -165,6 +165,7 @@ struct kl_scan {
     struct kl_table *table;     /* USER, SHARED or STREAM; held by the caller */
     struct kl_slice user;       /* partition owner */
     struct kl_snapshot *snap;   /* NULL: latest (STREAM: always NULL) */
+    struct kl_batch *batch;     /* on the shard's writer: rows of store + batch; then snap is NULL. Else NULL */
     const int16_t *slots;
     size_t n_slots;
     int64_t after_seq;          /* rows with _seq greater; 0: all */

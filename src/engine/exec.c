@@ -196,9 +196,9 @@ static enum kl_rc prepare(struct kl__run *r, struct kl_plan_cache *cache) {
 
 /* ---- statements ---- */
 
-void kl__eval_init(struct kl__run *r, struct kl__stmt *s, struct kl_arena *arena, struct kl_eval *ret) {
+void kl__eval_init(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_arena *arena, struct kl_eval *ret) {
     *ret = (struct kl_eval){
-        .params = s->bound.vals, .n_params = s->bound.n_vals, .session = &s->session, .now_us = kl_clock_wall_us(),
+        .params = b->vals, .n_params = b->n_vals, .session = &s->session, .now_us = kl_clock_wall_us(),
         .ids = r->e->o.ids, .arena = arena,
     };
 }
@@ -248,7 +248,8 @@ static void run_in_pool(struct kl_task *t) {
     }
     struct kl__stmt *s = &r->stmts[r->i];
     kl_err_clear(&r->err);
-    r->rc = s->bound.plan->kind == KL_PLAN_DUCK ? kl__read_duck(r, s, w, &r->err) : kl__read_native(r, s, &w->scratch, false, &r->err);
+    r->rc = s->bound.plan->kind == KL_PLAN_DUCK ? kl__read_duck(r, s, &s->bound, r->x->sink, w, &r->err)
+                                                    : kl__read_native(r, s, &s->bound, r->x->sink, &w->scratch, false, &r->err);
     kl_arena_reset(&w->scratch);
     kl__run_resume(r);
 }
@@ -268,7 +269,7 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     switch (p->kind) {
     case KL_PLAN_SELECT:
         if (may_read_on_loop(p)) {
-            rc = kl__read_native(r, s, &r->l->scratch, true, &r->err);
+            rc = kl__read_native(r, s, &s->bound, r->x->sink, &r->l->scratch, true, &r->err);
             kl_arena_reset(&r->l->scratch);
             if (rc != KL_E_AGAIN) {
                 break;

@@ -207,6 +207,7 @@ struct kl__run {
     unsigned retries;
     bool split;                 /* statements are known */
     struct kl__places *places;  /* of the loop while it reads there, else NULL */
+    struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
     int64_t deadline_ns;
     enum kl_rc rc;              /* of the step under way */
     struct kl_err err;
@@ -219,15 +220,18 @@ struct kl__run {
 void kl__run_continue(struct kl__run *r);
 /* Posts kl__run_continue to the request's loop. Any thread. */
 void kl__run_resume(struct kl__run *r);
-/* SELECT. `on_loop`: short reads only, KL_E_AGAIN otherwise. */
-enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_arena *scratch, bool on_loop, struct kl_err *err);
-enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err);
+/* A SELECT or DUCK plan into `to`: s says who asks, b is what runs (the statement's own or the query inside it). On a writer (r->writer set) rows are read
+ * through the batches of their shards. `on_loop`: short reads only, KL_E_AGAIN otherwise. */
+enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
+    bool on_loop, struct kl_err *err);
+enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl__worker *w,
+    struct kl_err *err);
 /* Starts DDL or a user statement; ends in kl__run_resume. */
 void kl__ddl_start(struct kl__run *r, struct kl__stmt *s);
 void kl__user_start(struct kl__run *r, struct kl__stmt *s);
 enum kl_rc kl__describe_subscription(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
 enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
-void kl__eval_init(struct kl__run *r, struct kl__stmt *s, struct kl_arena *arena, struct kl_eval *ret);
+void kl__eval_init(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_arena *arena, struct kl_eval *ret);
 
 /* ---- background (cleanup.c) ---- */
 /* Key of a record about a table in the meta family: kind u8 | table id u32 be. */

@@ -36,22 +36,22 @@ static void limited_end(struct kl_sink *s, uint64_t rows) {
 }
 
 /* default_query_limit cuts a SELECT that has no LIMIT, max_query_limit every SELECT. Both are off unless configured. */
-static struct kl_sink *limit_rows(struct kl__run *r, bool has_limit, struct limited *l) {
+static struct kl_sink *limit_rows(struct kl__run *r, struct kl_sink *to, bool has_limit, struct limited *l) {
     const struct kl_engine_options *o = &r->e->o;
     uint64_t most = o->max_query_limit > 0 ? o->max_query_limit : UINT64_MAX;
     if (!has_limit && o->default_query_limit > 0) {
         most = KL_MIN(most, o->default_query_limit);
     }
     if (most == UINT64_MAX) {
-        return r->x->sink;
+        return to;
     }
-    *l = (struct limited){.sink = {limited_begin, limited_row, limited_end, NULL}, .to = r->x->sink, .left = most};
+    *l = (struct limited){.sink = {limited_begin, limited_row, limited_end, NULL}, .to = to, .left = most};
     return &l->sink;
 }
 
 /* The executor stopped because the limit was reached: that is a result. */
-static enum kl_rc limit_reached(struct kl_sink *sink, struct kl__run *r, enum kl_rc rc) {
-    if (rc == KL_E_END && sink != r->x->sink) {
+static enum kl_rc limit_reached(struct kl_sink *sink, const struct kl_sink *to, enum kl_rc rc) {
+    if (rc == KL_E_END && sink != to) {
         sink->end(sink, 0);
         return KL_OK;
     }
@@ -63,20 +63,22 @@ static enum kl_rc limit_reached(struct kl_sink *sink, struct kl__run *r, enum kl
 static bool keyed(const struct kl_table *t) { return t->type == KL_TABLE_USER || t->type == KL_TABLE_SHARED; }
 
 /* Opens the rows of one table for the statement's caller; by key when `pk` is given. */
-static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, struct kl_table *t, const struct kl_expr **pk,
+static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
     struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
+    const struct kl_expr **pk = path->pk;
     if (t->type == KL_TABLE_SYSTEM) {
         return kl__system_scan(r->e, &s->session, t, scan->slots, scan->n_slots, scan->arena, ret, err);
     }
     scan->table = t;
     scan->user = s->session.user;
+    scan->batch = r->writer != NULL ? kl__shard(r->e, kl_table_scope(t, scan->user, r->e->user_shards).shard)->batch : NULL;
     if (pk == NULL || !keyed(t)) {
         return kl_engine_scan(r->e, scan, ret, err);
     }
     struct kl_val key[KL_PK_COLS_MAX];
     struct kl_eval ev;
     bool none;
-    kl__eval_init(r, s, scan->arena, &ev);
+    kl__eval_init(r, s, b, scan->arena, &ev);
     KL_TRY(kl_sql_point_key(pk, t, &ev, key, &none, err));
     if (none) {
         *ret = kl__scan_nothing();
@@ -85,8 +87,9 @@ static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, struct kl_ta
     return kl__scan_point(r->e, scan, key, r->places, ret, err);
 }
 
-enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_arena *scratch, bool on_loop, struct kl_err *err) {
-    const struct kl_plan *p = s->bound.plan;
+enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
+    bool on_loop, struct kl_err *err) {
+    const struct kl_plan *p = b->plan;
     struct kl_source *src = NULL;
     struct limited limited;
     struct kl_eval ev;
@@ -95,16 +98,16 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_aren
     if (p->table == NULL) {
         src = kl__scan_dual();
     } else {
-        KL_TRY(open_table(r, s, p->table, p->access.pk, &scan, &src, err));
+        KL_TRY(open_table(r, s, b, p->table, &p->access, &scan, &src, err));
     }
     struct kl_select_limits limits = {
         .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns, .max_scan_rows = on_loop ? KL__LOOP_SCAN_ROWS : 0,
     };
-    struct kl_sink *sink = limit_rows(r, p->select->limit != NULL, &limited);
-    kl__eval_init(r, s, scratch, &ev);
+    struct kl_sink *sink = limit_rows(r, to, p->select->limit != NULL, &limited);
+    kl__eval_init(r, s, b, scratch, &ev);
     enum kl_rc rc = kl_select_run(p->select, &ev, src, sink, &limits, err);
     src->close(src);
-    return limit_reached(sink, r, rc);
+    return limit_reached(sink, to, rc);
 }
 
 /* ---- DuckDB ---- */
@@ -112,13 +115,14 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, struct kl_aren
 struct duck_read {
     struct kl__run *r;
     struct kl__stmt *s;
+    const struct kl_bound *b;
     struct kl_arena *arena;
     struct kl_snapshot *snap; /* one for all the tables of the statement */
 };
 
 static enum kl_rc duck_open(void *ctx, size_t n, const unsigned *needed, size_t n_needed, struct kl_source **ret, struct kl_err *err) {
     struct duck_read *d = ctx;
-    const struct kl_plan_scan *ps = &d->s->bound.plan->duck->scans[n];
+    const struct kl_plan_scan *ps = &d->b->plan->duck->scans[n];
     int16_t *slots = KL_ARENA_ARRAY(d->arena, int16_t, n_needed + 1);
     if (slots == NULL) {
         return kl_fail(err, KL_E_TOO_LARGE, "the query is larger than its memory");
@@ -129,7 +133,7 @@ static enum kl_rc duck_open(void *ctx, size_t n, const unsigned *needed, size_t 
     struct kl_scan scan = {
         .slots = slots, .n_slots = n_needed, .arena = d->arena, .snap = keyed(ps->table) ? d->snap : NULL,
     };
-    return open_table(d->r, d->s, ps->table, ps->pk, &scan, ret, err);
+    return open_table(d->r, d->s, d->b, ps->table, &ps->access, &scan, ret, err);
 }
 
 static enum kl_rc worker_duck(struct kl__worker *w, struct kl_err *err) {
@@ -140,9 +144,10 @@ static enum kl_rc worker_duck(struct kl__worker *w, struct kl_err *err) {
     return kl_duck_new(&o, &w->duck, err);
 }
 
-enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err) {
-    const struct kl_plan_duck *p = s->bound.plan->duck;
-    struct duck_read d = {.r = r, .s = s, .arena = &w->scratch};
+enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl__worker *w,
+    struct kl_err *err) {
+    const struct kl_plan_duck *p = b->plan->duck;
+    struct duck_read d = {.r = r, .s = s, .b = b, .arena = &w->scratch};
     struct limited limited;
     r->places = NULL;
     KL_TRY(worker_duck(w, err));
@@ -153,17 +158,17 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, struct kl__worke
     for (size_t i = 0; i < p->n_scans; i++) {
         scans[i] = (struct kl_duck_scan){.cols = p->scans[i].cols, .n_cols = p->scans[i].n_slots};
     }
-    d.snap = kl_snapshot_take(r->e->o.store);
+    d.snap = r->writer == NULL ? kl_snapshot_take(r->e->o.store) : NULL;
     struct kl_duck_query q = {
-        .plan_id = s->bound.plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
-        .params = s->bound.vals, .n_params = s->bound.n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
+        .plan_id = b->plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
+        .params = b->vals, .n_params = b->n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
         .user = s->session.user, .role = kl_slice_str(kl_role_name(s->session.role)), .now_us = kl_clock_wall_us(), .ids = r->e->o.ids,
     };
     bool has_limit = memmem(p->sql.ptr, p->sql.len, "LIMIT", 5) != NULL;
-    struct kl_sink *sink = limit_rows(r, has_limit, &limited);
+    struct kl_sink *sink = limit_rows(r, to, has_limit, &limited);
     enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);
     kl_snapshot_release(r->e->o.store, d.snap);
-    return limit_reached(sink, r, rc);
+    return limit_reached(sink, to, rc);
 }
 
 /* ---- statements that answer with rows of their own ---- */

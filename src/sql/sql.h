@@ -40,11 +40,57 @@ enum kl_plan_kind {
     KL_PLAN_DESCRIBE,    /* table: the nine columns of DESCRIBE TABLE; rows come from kl_sql_describe */
     KL_PLAN_SHOW_STATS,  /* table */
     KL_PLAN_KILL_LIVE,   /* name */
+    KL_PLAN_BEGIN,       /* read_only */
+    KL_PLAN_COMMIT, KL_PLAN_ROLLBACK,
+    KL_PLAN_CREATE_INDEX, /* index, table: CREATE INDEX and ALTER TABLE .. ADD UNIQUE */
+    KL_PLAN_DROP_INDEX,   /* table, index_id; table NULL: IF EXISTS found none, name says which */
+    KL_PLAN_CREATE_VIEW,  /* create (view_sql, view_ns; cols are made by whoever runs query), query, replace, columns */
+    KL_PLAN_DROP_VIEW,    /* table; NULL: IF EXISTS found none, name says which */
+    KL_PLAN_CREATE_TABLE_AS, /* create (cols are made from query's), query, columns, with_data */
+    KL_PLAN_COMMENT,      /* alter (op COMMENT), table */
+    KL_PLAN_CREATE_STORAGE, KL_PLAN_ALTER_STORAGE, /* storage: what is not given is NULL */
+    KL_PLAN_DROP_STORAGE, /* name */
+    KL_PLAN_CHECK_STORAGE, /* name, extended */
+    KL_PLAN_DESCRIBE_HISTORY, /* table: one row a column and schema version; rows come from kl_sql_describe_history */
+    KL_PLAN_SET,          /* name, text: for the rest of the request; names: statement_timeout (milliseconds in text) */
 };
 
-/* How a native statement reaches its rows. */
+/* How a native statement reaches its rows: by primary key, else by an index, else by the partition in _seq order. None of the expressions needs a row;
+ * the filter is evaluated on what comes out all the same. A value that is NULL matches nothing. */
 struct kl_access_path {
-    const struct kl_expr **pk; /* one per key column, no row needed: point access; NULL: scan in _seq order */
+    const struct kl_expr **pk; /* one per key column: point access; NULL: not by key */
+    uint32_t index_id;         /* 0: not by index. Else a READY index of the table */
+    size_t n_eq;               /* leading index columns with `= value` */
+    const struct kl_expr **eq;
+    const struct kl_expr *lo, *hi; /* bounds of the column after those, or NULL */
+    bool lo_excl, hi_excl;
+    const struct kl_expr *after_seq, *upto_seq; /* partition scans: `_seq > value`, `_seq <= value`, or NULL */
+    bool ordered;              /* rows come out in the order that ORDER BY asks for: nothing to sort, stop at the LIMIT */
+    bool backward;             /* from the end of the range to its start */
+};
+
+/* What INSERT, UPDATE and DELETE share. Expressions see the slots of struct kl_plan_dml: every column in order, then _seq; of the new row,
+ * for DELETE of the row that goes. */
+struct kl_plan_write {
+    const struct kl_expr **checks;   /* CHECK constraints of table->checks, same order: FALSE is a violation, NULL is not */
+    size_t n_checks;
+    const struct kl_expr **returning; /* RETURNING: one expression per output column; evaluated after the row was written */
+    const struct kl_sink_col *ret_cols;
+    size_t n_returning;              /* 0: the statement answers with a count */
+    /* Rows come from a SELECT or DUCK plan over the same values; NULL: from VALUES, or from the native filter.
+     * INSERT: one output column per target. UPDATE: _seq of a row of the target (BIGINT), then one per assigned column; the first row for a _seq
+     * counts. DELETE: _seq. Its values: kl_sql_query_values. */
+    struct kl_plan *query;
+};
+/* ON CONFLICT. */
+struct kl_plan_conflict {
+    bool any;              /* DO NOTHING without a target: whatever unique key it is */
+    uint32_t index_id;     /* the unique index that is the target; 0: the primary key */
+    bool update;           /* DO UPDATE; else DO NOTHING */
+    const struct kl_expr *filter; /* WHERE of DO UPDATE, or NULL */
+    size_t n_set;
+    uint16_t *set_cols;
+    const struct kl_expr **set_exprs; /* NULL: DEFAULT. filter and these see: every column of the old row, its _seq, every column of EXCLUDED */
 };
 
 struct kl_plan_insert {
@@ -53,6 +99,8 @@ struct kl_plan_insert {
     size_t n_rows;                 /* row shapes: 1 when all rows have one shape, and then values repeat with `stride` */
     const struct kl_expr **cells;  /* n_rows * n_targets; NULL: DEFAULT */
     unsigned stride;               /* values per row in a collapsed VALUES list; 0: not collapsed */
+    struct kl_plan_conflict *conflict; /* NULL: none */
+    bool generated_key;            /* the single key column is SNOWFLAKE_ID() and not given: cannot exist yet */
 };
 struct kl_plan_dml {
     const int16_t *slots; /* what filter and assignments see; always all columns of the table in order, then KL_COL_SEQ */
@@ -78,7 +126,8 @@ struct kl_plan_scan {
     const int16_t *slots;   /* columns this statement can read of it; kl_sink_col i describes slot i */
     const struct kl_sink_col *cols;
     size_t n_slots;
-    const struct kl_expr **pk; /* point access, or NULL */
+    struct kl_access_path access; /* as far as the statement's conditions on this table tell */
+    const struct kl_expr *filter; /* conditions that rows of this table must meet anyway, over slots; NULL: none. DuckDB checks them again */
 };
 struct kl_plan_duck {
     struct kl_slice sql; /* DuckDB's dialect; table n is kl_scan_n(); values are $1.. of bound->vals */
@@ -101,9 +150,16 @@ struct kl_plan {
     bool volatile_;           /* a non-cacheable plan */
     struct kl_table *table;   /* counted; NULL when there is no single table */
     bool if_exists, if_not_exists;
+    bool truncate;            /* DELETE that was written as TRUNCATE */
+    bool replace, with_data, read_only, extended;
     struct kl_slice name;     /* namespace, live id ... */
     struct kl_slice text;     /* options JSON ... */
     struct kl_access_path access;
+    struct kl_plan_write *write; /* INSERT, UPDATE, DELETE */
+    struct kl_plan *query;       /* CREATE VIEW, CREATE TABLE AS: counted */
+    const struct kl_slice *columns; /* CREATE VIEW, CREATE TABLE AS: names given for the query's columns */
+    size_t n_columns;
+    uint32_t index_id;
     union {
         struct kl_select *select;
         struct kl_plan_duck *duck;
@@ -113,6 +169,8 @@ struct kl_plan {
         struct kl_table_def *create;
         struct kl_alter *alter;
         struct kl_plan_user *user;
+        struct kl_index_def *index;
+        struct kl_storage *storage;
     };
     /* which values the statement needs: literals and parameters first, then values derived from them by a cast */
     unsigned n_values, n_derived;
@@ -138,6 +196,7 @@ struct kl_sql_ctx {
     enum kl_executor executor; /* NATIVE: a statement that needs DuckDB is KL_E_UNSUPPORTED; DUCKDB: every SELECT goes there */
 };
 
+enum kl_explain { KL_EXPLAIN_NONE, KL_EXPLAIN_PLAN, KL_EXPLAIN_ANALYZE };
 /* One statement, ready to run. */
 struct kl_bound {
     struct kl_plan *plan;        /* one reference, given up by kl_bound_release */
@@ -145,6 +204,7 @@ struct kl_bound {
     size_t n_vals;
     size_t n_rows;               /* INSERT: rows of the VALUES list */
     struct kl_slice as_user;     /* EXECUTE AS USER target; ptr NULL when there is none */
+    enum kl_explain explain;     /* EXPLAIN: the plan is that of the statement inside */
 };
 /* params: $1.. ; strings are KL_VAL_UNKNOWN text, JSON arrays and objects too. KL_E_INVALID_PARAMETER when a $n has no value or a value is left over? (left over: fine). */
 enum kl_rc kl_sql_bind(const struct kl_sql_ctx *ctx, struct kl_slice stmt, const struct kl_val *params, size_t n_params,
@@ -159,9 +219,25 @@ enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query,
     struct kl_err *err);
 void kl_bound_release(struct kl_bound *b);
 
+/* Values of outer->plan->write->query or ->query: the statement's own, then those that the inner plan derives. ret->plan is borrowed from the
+ * outer plan: do not release ret. */
+enum kl_rc kl_sql_query_values(const struct kl_bound *outer, struct kl_plan *query, struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err);
+
 /* ---- what writers call ---- */
 /* Row r of an INSERT: fills vals[table->n_cols], each of its column's type, defaults applied, NOT NULL checked. */
 enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval *ev, struct kl_val *vals, struct kl_err *err);
+/* Row of an INSERT whose cells come from write->query: given[i] is for targets[i]. number: 1-based, for messages. */
+enum kl_rc kl_sql_insert_given(const struct kl_bound *b, const struct kl_val *given, size_t number, struct kl_eval *ev, struct kl_val *vals,
+    struct kl_err *err);
+/* CHECK constraints of the new row in ev->row: KL_E_CONSTRAINT. */
+enum kl_rc kl_sql_check_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_err *err);
+/* DO UPDATE: like kl_sql_update_row; ev->row holds old columns, _seq, EXCLUDED. ret_chosen false: its WHERE says no. */
+enum kl_rc kl_sql_conflict_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals, bool *ret_chosen, bool *ret_changed, struct kl_err *err);
+/* UPDATE whose new values come from write->query: given[i] is for set_cols[i]. */
+enum kl_rc kl_sql_update_given(const struct kl_bound *b, const struct kl_val *given, struct kl_eval *ev, struct kl_val *vals, bool *ret_changed,
+    struct kl_err *err);
+/* The condition of a CHECK constraint over the table's columns (slots as in kl_plan_dml), for checking the rows that are there. Lives in `arena`. */
+enum kl_rc kl_sql_bind_check(const struct kl_table *t, struct kl_slice expr, struct kl_arena *arena, struct kl_expr **ret, struct kl_err *err);
 /* New values of a row that the filter chose: ev->row holds the old slots; vals starts as a copy of the old columns. ret_changed: any differs.
  * Assigning a primary key column is refused when binding. */
 enum kl_rc kl_sql_update_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals, bool *ret_changed, struct kl_err *err);
@@ -171,5 +247,9 @@ enum kl_rc kl_sql_point_key(const struct kl_expr *const *pk, const struct kl_tab
     bool *ret_none, struct kl_err *err);
 /* Rows of DESCRIBE TABLE. */
 enum kl_rc kl_sql_describe(const struct kl_table *t, struct kl_sink *sink, struct kl_err *err);
+enum kl_rc kl_sql_describe_history(const struct kl_table *t, struct kl_sink *sink, struct kl_err *err);
+/* EXPLAIN: lines of text, newline-separated: executor, access path with the index chosen, filter, sort, what DuckDB is asked; names and conditions as the
+ * caller wrote them. Nothing of the rows. */
+void kl_sql_explain(const struct kl_plan *p, struct kl_buf *out);
 
 #endif

@@ -46,6 +46,7 @@ static const struct family {
     [KL_CF_META] = {"meta", 4096, false, rocksdb_lz4_compression},
     [KL_CF_ROW] = {"row", 8192, false, rocksdb_zstd_compression},
     [KL_CF_PK] = {"pk", 4096, true, rocksdb_lz4_compression},
+    [KL_CF_IDX] = {"idx", 4096, true, rocksdb_lz4_compression},
 };
 
 enum kl_rc kl_store__error(char *rocks_error, const char *doing, struct kl_err *err) {

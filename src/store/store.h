@@ -5,6 +5,8 @@
  *   scope      shard u16 | kind u8 (1 user, 2 shared) | user id length u8 | user id bytes      all rows of one user are one range
  *   row        scope | table id u32 | _seq i64                     -> row bytes (below)
  *   pk         scope | table id u32 | encoded primary key          -> place of the live version: tag u8 1 | _seq i64 be
+ *   idx        scope | index id u32 | encoded columns | _seq i64   -> empty: an entry of a secondary index (ids are those of tables' counter)
+ *   idx        scope | index id u32 | encoded columns             -> _seq i64 be: entry of a unique index without NULLs
  *   meta       object kind u8 | id bytes                           -> record of that kind (catalog/, auth/, engine/ own the formats)
  *
  * An encoded primary key compares by memcmp as its values do (kl_pk_encode).
@@ -40,7 +42,7 @@ struct kl_store_options {
 enum kl_rc kl_store_open(const struct kl_store_options *options, struct kl_store **ret, struct kl_err *err);
 void kl_store_close(struct kl_store *s); /* accepts NULL; every snapshot and iterator must be gone */
 
-enum kl_cf { KL_CF_META, KL_CF_ROW, KL_CF_PK, KL_CF_COUNT };
+enum kl_cf { KL_CF_META, KL_CF_ROW, KL_CF_PK, KL_CF_IDX, KL_CF_COUNT };
 
 /* ---- keys ---- */
 enum kl_scope_kind { KL_SCOPE_USER = 1, KL_SCOPE_SHARED = 2 };
@@ -63,6 +65,8 @@ void kl_key_partition(struct kl_key *k, const struct kl_scope *scope, uint32_t t
 void kl_key_row(struct kl_key *k, const struct kl_scope *scope, uint32_t table, int64_t seq);
 /* pk: bytes of kl_pk_encode */
 void kl_key_pk(struct kl_key *k, const struct kl_scope *scope, uint32_t table, struct kl_slice pk);
+/* Key of an index entry; seq 0: without one (unique). encoded: bytes of kl_index_encode, also a prefix of columns. */
+void kl_key_index(struct kl_key *k, const struct kl_scope *scope, uint32_t index, struct kl_slice encoded, int64_t seq);
 int64_t kl_key_row_seq(struct kl_slice row_key); /* its last eight bytes */
 /* Splits a row or pk key again; KL_E_CORRUPT when it is none. ret_rest: what follows the table id. */
 enum kl_rc kl_key_parse(struct kl_slice key, struct kl_scope *ret_scope, uint32_t *ret_table, struct kl_slice *ret_rest);
@@ -73,6 +77,10 @@ bool kl_key_next_prefix(struct kl_key *k);
  * text and bytes with 0x00 escaped as 0x00 0xff and closed by 0x00 0x00. Values must have their column's type. KL_E_TOO_LARGE past KL_PK_MAX:
  * "primary key is too long". EMBEDDING, JSON and FILE are no key types: KL_E_TYPE. */
 enum kl_rc kl_pk_encode(const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err);
+
+/* The same for columns of a secondary index, any of which may be NULL: each is a byte 1 and its kl_pk_encode bytes, or a byte 2 (NULLs come last).
+ * Encodings of the first n columns are prefixes of those of all columns. KL_E_TOO_LARGE past KL_PK_MAX - 8: "index entry is too long". */
+enum kl_rc kl_index_encode(const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err);
 
 /* ---- rows ---- */
 /* How one schema version lays out its columns. Immutable once built. */
@@ -165,7 +173,7 @@ enum kl_rc kl_batch_get(struct kl_batch *b, enum kl_cf cf, struct kl_slice key, 
 /* Iterates batch over store; do not write to the batch while it is open. options->snap must be NULL. */
 struct kl_iter *kl_batch_iter(struct kl_batch *b, const struct kl_iter_options *options);
 
-/* Applies each batch atomically; with sync all of them are on disk when it returns. An error means that none of it may be
+/* Applies all the batches in one atomic write; with sync they are on disk when it returns. An error means that none of it may be
  * acknowledged; the store then refuses further writes (kl_store_failed) until the process restarts. */
 enum kl_rc kl_store_commit(struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err);
 bool kl_store_failed(struct kl_store *s);
