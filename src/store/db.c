@@ -1,11 +1,10 @@
 /* The database: opening and closing RocksDB, commits, point reads, snapshots, range deletion,
  * figures.
  *
- * Durability. A batch becomes one record of the write-ahead log (WAL). A synced commit returns
- * after fdatasync of the log; of several batches only the last write syncs, which makes the whole
- * log up to there durable: one fdatasync a commit, however many batches. (RocksDB syncs every log
- * file that still has unsynced bytes, so this holds when a memtable switch opens a new one in
- * between.)
+ * Durability. A commit becomes one record of the write-ahead log (WAL), however many batches it
+ * has: after a crash all of it is there or nothing. A synced commit returns after fdatasync of the
+ * log. (RocksDB syncs every log file that still has unsynced bytes, so this holds when a memtable
+ * switch opens a new one in between.)
  *
  * Recovery reads the log in mode "tolerate corrupted tail records": a record that ends with the
  * file is the torn end of an unfinished write and is dropped; it was never acknowledged. Damage
@@ -17,7 +16,7 @@
  * may have dropped the pages), so the store refuses all further writes until the process restarts
  * and recovers from the log. Reads go on.
  *
- * Memory. Three column families share one block cache and one write buffer budget. Index and filter
+ * Memory. The column families share one block cache and one write buffer budget. Index and filter
  * blocks live in the cache too, in partitions of 4 KiB, so that a large database does not grow the
  * process. Nothing is allocated before it is needed.
  *
@@ -110,6 +109,7 @@ static rocksdb_options_t *db_options(const struct kl_store_options *options, siz
     rocksdb_options_t *o = rocksdb_options_create();
     int jobs = options->background_jobs ? options->background_jobs : DEFAULT_JOBS;
     rocksdb_options_set_create_if_missing(o, 1);
+    /* Also what a data directory made by an older version lacks. */
     rocksdb_options_set_create_missing_column_families(o, 1);
     rocksdb_options_set_paranoid_checks(o, 1);
     rocksdb_options_set_wal_recovery_mode(o, rocksdb_tolerate_corrupted_tail_records_recovery);
@@ -297,25 +297,64 @@ static enum kl_rc write_one(struct kl_store *s, struct kl_batch *b, bool sync, s
     return error ? kl_store__error(error, "cannot commit", err) : KL_OK;
 }
 
-static enum kl_rc commit(
-    struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err) {
-    size_t dirty = 0, done = 0;
+/* A batch of RocksDB is u64 sequence (filled in by the write) | u32 number of operations | the
+ * operations, little-endian. Several become one by putting their operations behind one header. */
+#define BATCH_HEADER 12
+
+static enum kl_rc merge(struct kl_batch *const *batches, size_t n, struct kl_buf *out,
+    struct kl_err *err) {
+    uint32_t count = 0;
+    kl_buf_le64(out, 0);
+    kl_buf_le32(out, 0);
     for (size_t i = 0; i < n; i++) {
-        dirty += kl_batch_count(batches[i]) > 0;
-    }
-    if (dirty > 0 && kl_fault("store.commit")) {
-        return kl_fail(err, KL_E_IO, "cannot commit: fault point");
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (kl_batch_count(batches[i]) > 0) {
-            if (done > 0 && kl_fault("store.commit.next")) {
-                return kl_fail(err, KL_E_IO, "cannot commit a further batch: fault point");
-            }
-            done++;
-            KL_TRY(write_one(s, batches[i], sync && done == dirty, err));
+        size_t len, here = kl_batch_count(batches[i]);
+        const char *data = rocksdb_writebatch_wi_data(kl_batch__wi(batches[i]), &len);
+        KL_ASSERT(len >= BATCH_HEADER);
+        if (__builtin_add_overflow(count, here, &count)) {
+            return kl_fail(err, KL_E_TOO_LARGE, "a commit has too many operations");
         }
+        kl_buf_append(out, data + BATCH_HEADER, len - BATCH_HEADER);
+    }
+    if (out->failed) {
+        return kl_fail(err, KL_E_NOMEM, "out of memory for a commit");
+    }
+    for (int i = 0; i < 4; i++) {
+        out->data[8 + i] = (char)(count >> (8 * i));
     }
     return KL_OK;
+}
+
+static enum kl_rc write_merged(struct kl_store *s, struct kl_batch *const *batches, size_t n,
+    bool sync, struct kl_err *err) {
+    struct kl_buf all = {0};
+    char *error = NULL;
+    enum kl_rc rc = merge(batches, n, &all, err);
+    if (rc == KL_OK) {
+        rocksdb_writebatch_t *wb = rocksdb_writebatch_create_from(all.data, all.len);
+        rocksdb_write(s->db, sync ? s->write_synced : s->write_unsynced, wb, &error);
+        rocksdb_writebatch_destroy(wb);
+    }
+    kl_buf_deinit(&all);
+    return error ? kl_store__error(error, "cannot commit", err) : rc;
+}
+
+static enum kl_rc commit(
+    struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err) {
+    size_t dirty = 0;
+    struct kl_batch *last = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (kl_batch_count(batches[i]) > 0) {
+            dirty++;
+            last = batches[i];
+        }
+    }
+    if (dirty == 0) {
+        return KL_OK;
+    }
+    if (kl_fault("store.commit")) {
+        return kl_fail(err, KL_E_IO, "cannot commit: fault point");
+    }
+    return dirty == 1 ? write_one(s, last, sync, err) : write_merged(s, batches, n, sync, err);
 }
 
 enum kl_rc kl_store_commit(

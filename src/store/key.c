@@ -1,4 +1,5 @@
-/* Keys of the `row` and `pk` families: building them on the stack and taking them apart again.
+/* Keys of the `row`, `pk` and `idx` families: building them on the stack and taking them apart
+ * again.
  *
  *   offset      bytes  what
  *   0           2      shard, big-endian
@@ -7,6 +8,9 @@
  *   4           n      user id
  *   4 + n       4      table id, big-endian
  *   8 + n       ...    row: _seq, 8 bytes big-endian | pk: encoded primary key
+ *                      | idx: encoded columns, then _seq unless the entry is of a unique index
+ *
+ * In `idx` the id of the index stands where the table id stands elsewhere.
  *
  * The length in front of the user id keeps scopes apart: no scope is a prefix of another one. _seq
  * is never negative, so its big-endian bytes sort as it does.
@@ -51,6 +55,17 @@ void kl_key_row(struct kl_key *k, const struct kl_scope *scope, uint32_t table, 
 void kl_key_pk(struct kl_key *k, const struct kl_scope *scope, uint32_t table, struct kl_slice pk) {
     kl_key_partition(k, scope, table);
     put(k, pk.ptr, pk.len);
+}
+
+void kl_key_index(struct kl_key *k, const struct kl_scope *scope, uint32_t index,
+    struct kl_slice encoded, int64_t seq) {
+    KL_ASSERT(seq >= 0);
+    kl_key_partition(k, scope, index);
+    put(k, encoded.ptr, encoded.len);
+    if (seq > 0) {
+        uint64_t be = htobe64((uint64_t)seq);
+        put(k, &be, sizeof(be));
+    }
 }
 
 int64_t kl_key_row_seq(struct kl_slice row_key) {

@@ -1,4 +1,4 @@
-/* Primary keys as bytes whose memcmp order is the order of the values.
+/* Primary keys and index entries as bytes whose memcmp order is the order of the values.
  *
  *   BOOLEAN                            1 byte, 0 or 1
  *   SMALLINT | INT DATE                2 | 4 bytes big-endian, sign bit flipped
@@ -14,6 +14,9 @@
  * terminator that sorts below any content, so an earlier part decides before a later one is looked
  * at, and no encoded part is a prefix of another. Values that are equal have equal bytes: -0 is
  * written as 0 and every NaN as one NaN, which is above all else.
+ *
+ * A column of an index entry is a byte 1 and its value as above, or a byte 2 alone: NULL, after
+ * every value. So the entry of some leading columns is a prefix of that of all.
  *
  * Pure functions, any thread. */
 #include "store/store.h"
@@ -115,44 +118,77 @@ static void put_value(struct kl_buf *out, const struct kl_val *v) {
     }
 }
 
-static enum kl_rc too_long(struct kl_err *err) {
-    return kl_fail(err, KL_E_TOO_LARGE, "primary key is too long: at most %d bytes", KL_PK_MAX);
+/* What an encoding is for: decides its limit and its words. */
+struct purpose {
+    const char *what, *refused;
+    size_t max;
+    bool nulls; /* each value has a tag byte, and may be NULL */
+};
+static const struct purpose primary_key = {
+    "primary key", "cannot be part of a primary key", KL_PK_MAX, false};
+static const struct purpose index_entry = {
+    "index entry", "cannot be indexed", KL_PK_MAX - sizeof(int64_t), true};
+
+enum { TAG_VALUE = 1, TAG_NULL = 2 };
+
+static enum kl_rc too_long(const struct purpose *p, struct kl_err *err) {
+    return kl_fail(err, KL_E_TOO_LARGE, "%s is too long: at most %zu bytes", p->what, p->max);
 }
 
-static enum kl_rc encode_values(
-    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
-    size_t start = out->len;
-    for (size_t i = 0; i < n; i++) {
-        KL_ASSERT(!vals[i].null);
-        if (!is_key_type(vals[i].type)) {
-            struct kl_buf name = {0};
-            kl_type_sql_name((struct kl_type){.id = vals[i].type}, &name);
-            enum kl_rc rc = kl_fail(err, KL_E_TYPE, "type %.*s cannot be part of a primary key",
-                KL_FMT(kl_buf_view(&name)));
-            kl_buf_deinit(&name);
-            return rc;
-        }
-        /* Before it is written: a text of megabytes must not grow the buffer just to be refused. */
-        if ((vals[i].type == KL_T_TEXT || vals[i].type == KL_T_BYTES) && vals[i].len > KL_PK_MAX) {
-            return too_long(err);
-        }
-        put_value(out, &vals[i]);
-        if (out->failed) {
-            return kl_fail(err, KL_E_NOMEM, "out of memory for a primary key");
-        }
-        if (out->len - start > KL_PK_MAX) {
-            return too_long(err);
-        }
+static enum kl_rc check_type(const struct purpose *p, const struct kl_val *v, struct kl_err *err) {
+    if (is_key_type(v->type)) {
+        return KL_OK;
     }
+    struct kl_buf name = {0};
+    kl_type_sql_name((struct kl_type){.id = v->type}, &name);
+    enum kl_rc rc = kl_fail(err, KL_E_TYPE, "type %.*s %s", KL_FMT(kl_buf_view(&name)), p->refused);
+    kl_buf_deinit(&name);
+    return rc;
+}
+
+static enum kl_rc encode_value(
+    const struct purpose *p, const struct kl_val *v, struct kl_buf *out, struct kl_err *err) {
+    if (p->nulls) {
+        kl_buf_u8(out, v->null ? TAG_NULL : TAG_VALUE);
+    }
+    if (v->null) {
+        KL_ASSERT(p->nulls);
+        return KL_OK;
+    }
+    KL_TRY(check_type(p, v, err));
+    /* Before it is written: a text of megabytes must not grow the buffer just to be refused. */
+    if ((v->type == KL_T_TEXT || v->type == KL_T_BYTES) && v->len > p->max) {
+        return too_long(p, err);
+    }
+    put_value(out, v);
     return KL_OK;
 }
 
-enum kl_rc kl_pk_encode(
-    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
+static enum kl_rc encode_values(const struct purpose *p, const struct kl_val *vals, size_t n,
+    struct kl_buf *out, struct kl_err *err) {
     size_t start = out->len;
-    enum kl_rc rc = encode_values(vals, n, out, err);
+    enum kl_rc rc = KL_OK;
+    for (size_t i = 0; i < n && rc == KL_OK; i++) {
+        rc = encode_value(p, &vals[i], out, err);
+        if (rc == KL_OK && out->failed) {
+            rc = kl_fail(err, KL_E_NOMEM, "out of memory for a %s", p->what);
+        }
+        if (rc == KL_OK && out->len - start > p->max) {
+            rc = too_long(p, err);
+        }
+    }
     if (rc != KL_OK) {
         out->len = start;
     }
     return rc;
+}
+
+enum kl_rc kl_pk_encode(
+    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
+    return encode_values(&primary_key, vals, n, out, err);
+}
+
+enum kl_rc kl_index_encode(
+    const struct kl_val *vals, size_t n, struct kl_buf *out, struct kl_err *err) {
+    return encode_values(&index_entry, vals, n, out, err);
 }

@@ -1,6 +1,6 @@
 /* What survives. A child process (this program again) commits synced batches and reports each one
  * after it was acknowledged; it is killed at a random moment. After reopening, every acknowledged
- * batch is there and whole, and no other one is there in part. Then the log file is cut and damaged
+ * batch is there and whole, and no other one is there in part, nor a commit of several. Then the log file is cut and damaged
  * by hand: a torn end opens, damage before acknowledged records does not. */
 #include "store_test.h"
 #include <dirent.h>
@@ -126,6 +126,11 @@ static void test_kill_during_commits(void **state) {
         /* What was under way: a batch is there or not, and none is there without those before
          * it. */
         bool ended = false;
+        uint32_t commit = 1 + acknowledged_end % 3; /* batches of the commit that was under way */
+        for (uint32_t i = 1; i < commit; i++) {
+            assert_int_equal(
+                rows_there(s, acknowledged_end + i) > 0, rows_there(s, acknowledged_end) > 0);
+        }
         for (next = acknowledged_end; next < acknowledged_end + 6; next++) {
             unsigned there = rows_there(s, next);
             assert_true(there == 0 || there == rows_of(next));
@@ -163,7 +168,7 @@ static void make_log(void) {
     kl_store_close(s);
 }
 
-static int open_log(off_t *ret_size) {
+static int open_newest_log(off_t least, off_t *ret_size) {
     DIR *dir = opendir(folder);
     char path[1024] = "";
     const struct dirent *e;
@@ -180,9 +185,13 @@ static int open_log(off_t *ret_size) {
     int fd = open(path, O_RDWR);
     struct stat st;
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    assert_true(st.st_size > LOGGED * LOG_ROW);
+    assert_true(st.st_size > least);
     *ret_size = st.st_size;
     return fd;
+}
+
+static int open_log(off_t *ret_size) {
+    return open_newest_log(LOGGED * LOG_ROW, ret_size);
 }
 
 /* The first `want` rows and no others. */
@@ -224,6 +233,36 @@ static void test_torn_end_of_log(void **state) {
         off_t record = size / LOGGED;
         expect_rows(LOGGED - 1 - (int)((cut - 1) / record));
         expect_rows(LOGGED - 1 - (int)((cut - 1) / record)); /* and stays so */
+    }
+}
+
+/* A commit of three batches that write to every family, cut off at every kind of place: all of it is
+ * there or nothing. */
+static void test_torn_commit_of_several_batches(void **state) {
+    for (int i = 0; i < 12; i++) {
+        make_log();
+        struct kl_store *s = open_store(folder);
+        struct kl_batch *b[3];
+        for (uint32_t n = 0; n < 3; n++) {
+            b[n] = kl_batch_new(s);
+            fill(b[n], n + 3);
+        }
+        assert_ok(kl_store_commit(s, b, 3, true, NULL));
+        for (uint32_t n = 0; n < 3; n++) {
+            assert_int_equal(rows_there(s, n + 3), rows_of(n + 3));
+            kl_batch_free(b[n]);
+        }
+        kl_store_close(s);
+        off_t size;
+        int fd = open_newest_log(1000, &size);
+        off_t cut = i == 0 ? 0 : i == 1 ? 1 : (off_t)below((uint64_t)size);
+        assert_int_equal(ftruncate(fd, size - cut), 0);
+        close(fd);
+        s = open_store(folder);
+        for (uint32_t n = 3; n < 6; n++) {
+            assert_int_equal(rows_there(s, n), cut ? 0 : rows_of(n));
+        }
+        kl_store_close(s);
     }
 }
 
@@ -271,6 +310,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_kill_during_commits, clean_up),
         cmocka_unit_test_teardown(test_torn_end_of_log, clean_up),
+        cmocka_unit_test_teardown(test_torn_commit_of_several_batches, clean_up),
         cmocka_unit_test_teardown(test_zeros_after_the_log, clean_up),
         cmocka_unit_test_teardown(test_damage_inside_the_log_is_refused, clean_up),
     };

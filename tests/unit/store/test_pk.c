@@ -175,6 +175,89 @@ static void test_types_that_are_no_keys(void **state) {
     kl_buf_deinit(&buf);
 }
 
+static struct kl_slice encode_index(const struct kl_val *vals, size_t n, struct kl_buf *buf) {
+    struct kl_err err = {0};
+    kl_buf_clear(buf);
+    if (kl_index_encode(vals, n, buf, &err) != KL_OK) {
+        fail_msg("%s", err.msg);
+    }
+    return kl_buf_view(buf);
+}
+
+/* NULLs after every value and equal to each other. */
+static int compare_nulls(const struct kl_val *a, const struct kl_val *b) {
+    return a->null || b->null ? a->null - b->null : compare(a, b);
+}
+
+static void test_index_order_and_prefixes(void **state) {
+    struct kl_arena arena;
+    struct kl_buf x = {0}, y = {0};
+    kl_arena_init(&arena, 0);
+    for (int i = 0; i < 50000; i++) {
+        kl_arena_reset(&arena);
+        struct kl_val a[3], b[3];
+        int want = 0;
+        for (int c = 0; c < 3; c++) {
+            struct kl_type t = key_types[below(KL_LEN(key_types))];
+            a[c] = below(5) ? random_value(t, &arena, 3) : kl_val_null(t.id);
+            b[c] = below(2) ? a[c] : below(5) ? random_value(t, &arena, 3) : kl_val_null(t.id);
+            want = want ? want : compare_nulls(&a[c], &b[c]);
+        }
+        assert_int_equal(sign(kl_slice_cmp(encode_index(a, 3, &x), encode_index(b, 3, &y))), want);
+        size_t leading = below(4);
+        assert_true(kl_slice_starts_with(kl_buf_view(&x), encode_index(a, leading, &y)));
+    }
+    kl_buf_deinit(&x);
+    kl_buf_deinit(&y);
+    kl_arena_deinit(&arena);
+}
+
+static void test_index_bytes_are_as_documented(void **state) {
+    struct kl_buf buf = {0};
+    struct kl_val vals[3] = {
+        kl_val_int(KL_T_SMALLINT, 1), kl_val_null(KL_T_TEXT), kl_val_text(KL_S("a"))};
+    struct kl_slice got = encode_index(vals, 3, &buf);
+    assert_int_equal(got.len, 8);
+    assert_memory_equal(got.ptr, "\1\x80\1\2\1a\0\0", 8);
+    struct kl_val zero = kl_val_double(0.0), minus = kl_val_double(-0.0);
+    struct kl_buf other = {0};
+    assert_true(kl_slice_eq(encode_index(&zero, 1, &buf), encode_index(&minus, 1, &other)));
+    kl_buf_deinit(&other);
+    kl_buf_deinit(&buf);
+}
+
+static void test_index_entry_too_long(void **state) {
+    struct kl_err err = {0};
+    struct kl_buf buf = {0};
+    char text[KL_PK_MAX];
+    memset(text, 'x', sizeof(text));
+    struct kl_val v = kl_val_text(kl_slice(text, KL_PK_MAX - 8 - 3));
+    assert_ok(kl_index_encode(&v, 1, &buf, &err));
+    /* The longest entry of the longest scope is a key. */
+    struct kl_key key;
+    struct kl_scope scope = {
+        .shard = 1, .kind = KL_SCOPE_USER, .user = kl_slice(text, KL_USER_ID_MAX)};
+    kl_key_index(&key, &scope, 7, kl_buf_view(&buf), 12345);
+    assert_int_equal(key.len, KL_KEY_PREFIX_MAX + KL_PK_MAX);
+    assert_int_equal(kl_key_row_seq(kl_key_view(&key)), 12345);
+    struct kl_scope got;
+    struct kl_slice rest;
+    uint32_t index;
+    assert_ok(kl_key_parse(kl_key_view(&key), &got, &index, &rest));
+    assert_int_equal(index, 7);
+    kl_key_index(&key, &scope, 7, kl_buf_view(&buf), 0);
+    assert_int_equal(key.len, KL_KEY_PREFIX_MAX + KL_PK_MAX - 8);
+    buf.len = 0;
+    v = kl_val_text(kl_slice(text, KL_PK_MAX - 8 - 2));
+    assert_int_equal(kl_index_encode(&v, 1, &buf, &err), KL_E_TOO_LARGE);
+    assert_non_null(strstr(err.msg, "index entry is too long"));
+    assert_int_equal(buf.len, 0);
+    struct kl_val json = {.type = KL_T_JSON, .s = "{}", .len = 2};
+    assert_int_equal(kl_index_encode(&json, 1, &buf, &err), KL_E_TYPE);
+    assert_int_equal(buf.len, 0);
+    kl_buf_deinit(&buf);
+}
+
 int main(void) {
     seed_from_env();
     const struct CMUnitTest tests[] = {
@@ -183,6 +266,9 @@ int main(void) {
         cmocka_unit_test(test_bytes_are_as_documented),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_types_that_are_no_keys),
+        cmocka_unit_test(test_index_order_and_prefixes),
+        cmocka_unit_test(test_index_bytes_are_as_documented),
+        cmocka_unit_test(test_index_entry_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

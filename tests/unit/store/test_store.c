@@ -1,6 +1,7 @@
 /* The database: commits and reopening, point reads, snapshots, iterators over the store, range
  * deletion, failures. */
 #include "store_test.h"
+#include <rocksdb/c.h>
 
 static const char *folder;
 static struct kl_store *store;
@@ -59,6 +60,35 @@ static void test_commit_get_reopen(void **state) {
         expect(KL_CF_META, "empty", "");
         reopen();
     }
+}
+
+/* A data directory from before there were secondary indexes. */
+static void test_a_folder_without_the_index_family(void **state) {
+    static const char *const old[] = {"default", "meta", "row", "pk"};
+    put(KL_CF_META, "m", "1");
+    put(KL_CF_ROW, "r", "2");
+    kl_store_close(store);
+    rocksdb_options_t *o = rocksdb_options_create();
+    const rocksdb_options_t *each[5] = {o, o, o, o, o};
+    rocksdb_column_family_handle_t *cf[5];
+    const char *now[5] = {old[0], old[1], old[2], old[3], "idx"};
+    char *error = NULL;
+    rocksdb_t *db = rocksdb_open_column_families(o, folder, 5, now, each, cf, &error);
+    assert_null(error);
+    rocksdb_drop_column_family(db, cf[4], &error);
+    assert_null(error);
+    for (int i = 0; i < 5; i++) {
+        rocksdb_column_family_handle_destroy(cf[i]);
+    }
+    rocksdb_close(db);
+    rocksdb_options_destroy(o);
+    store = open_store(folder);
+    expect(KL_CF_META, "m", "1");
+    expect(KL_CF_ROW, "r", "2");
+    expect(KL_CF_IDX, "i", NULL);
+    put(KL_CF_IDX, "i", "3");
+    reopen();
+    expect(KL_CF_IDX, "i", "3");
 }
 
 static void test_several_batches(void **state) {
@@ -206,16 +236,19 @@ static void test_a_failed_commit_stops_writes(void **state) {
     put(KL_CF_ROW, "after", "1");
 }
 
-static void test_a_commit_that_fails_half_way(void **state) {
+/* Neither batch is in the store, nor after a restart. */
+static void test_a_failed_commit_of_two_batches_leaves_none(void **state) {
     struct kl_batch *b[2] = {kl_batch_new(store), kl_batch_new(store)};
     kl_batch_put(b[0], KL_CF_ROW, KL_S("x"), KL_S("1"));
     kl_batch_put(b[1], KL_CF_ROW, KL_S("y"), KL_S("1"));
-    kl_fault_set("store.commit.next:1");
+    kl_fault_set("store.commit:1");
     assert_int_equal(kl_store_commit(store, b, 2, true, NULL), KL_E_IO);
     expect_refusal(b, 2);
-    expect(KL_CF_ROW, "y", NULL);
     kl_batch_free(b[0]);
     kl_batch_free(b[1]);
+    reopen();
+    expect(KL_CF_ROW, "x", NULL);
+    expect(KL_CF_ROW, "y", NULL);
 }
 
 static void test_a_failed_range_deletion_stops_writes(void **state) {
@@ -270,7 +303,8 @@ static void test_many_rows_survive_flushes(void **state) {
         struct kl_store_stats stats;
         kl_store_stats(store, &stats);
         assert_true(stats.disk_bytes > ROWS * sizeof(value) / 2);
-        assert_true(stats.keys_estimate[KL_CF_ROW] > 0); /* how good the estimate is depends on what was written out */
+        assert_true(stats.keys_estimate[KL_CF_ROW] >
+                    0); /* how good the estimate is depends on what was written out */
         assert_true(stats.memtable_bytes < 40u << 20);
         reopen();
     }
@@ -319,6 +353,7 @@ int main(void) {
     seed_from_env();
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_commit_get_reopen),
+        STORE_TEST(test_a_folder_without_the_index_family),
         STORE_TEST(test_several_batches),
         STORE_TEST(test_snapshot_stays),
         STORE_TEST(test_iterator_keeps_to_its_prefix),
@@ -327,7 +362,7 @@ int main(void) {
         STORE_TEST(test_path_that_is_no_folder),
 #ifdef KL_FAULTS
         STORE_TEST(test_a_failed_commit_stops_writes),
-        STORE_TEST(test_a_commit_that_fails_half_way),
+        STORE_TEST(test_a_failed_commit_of_two_batches_leaves_none),
         STORE_TEST(test_a_failed_range_deletion_stops_writes),
 #endif
         STORE_TEST(test_many_rows_survive_flushes),
