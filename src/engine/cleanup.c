@@ -1,7 +1,7 @@
-/* Removing the rows of dropped tables, on the background thread.
+/* Removing the rows of dropped tables and the entries of dropped indexes, on the background thread.
  *
- * Key: KL_META_CLEANUP u8 | table id u32 be.  Value: version u8 (1).  Written in the commit that drops the table, removed when its last row is
- * gone, so a crash in between resumes at the next start. Table ids are never used twice: rows left behind are invisible, only space.
+ * Key: KL_META_CLEANUP u8 | table or index id u32 be.  Value: version u8 (1).  Written in the commit that drops it, removed when its last row or
+ * entry is gone, so a crash in between resumes at the next start. Ids are never used twice: rows left behind are invisible, only space.
  *
  * All rows of one user are one range of keys, so the rows of a table are one short range in each user's. The walk goes from scope to scope by
  * seeking: scope | table, then past the scope. No writer touches these rows any more (its plans are stale), so ranges are removed beside the
@@ -45,11 +45,18 @@ static enum kl_rc visit_scope(struct kl_iter *it, const struct kl_scope *scope, 
     return KL_OK;
 }
 
-static enum kl_rc walk_shard(struct kl_engine *e, uint16_t shard, uint32_t table, kl__visit_partition *visit, void *ctx,
-    struct kl_err *err) {
+struct walk {
+    struct kl_engine *engine;
+    enum kl_cf cf;
+    uint32_t id; /* of a table, or in the index family of an index */
+    kl__visit_partition *visit;
+    void *ctx;
+};
+
+static enum kl_rc walk_shard(const struct walk *walk, uint16_t shard, struct kl_err *err) {
     char prefix[2] = {(char)(shard >> 8), (char)shard};
-    struct kl_iter_options o = {KL_CF_ROW, kl_slice(prefix, 2), NULL};
-    struct kl_iter *it = kl_iter_new(e->o.store, &o);
+    struct kl_iter_options o = {walk->cf, kl_slice(prefix, 2), NULL};
+    struct kl_iter *it = kl_iter_new(walk->engine->o.store, &o);
     enum kl_rc rc = KL_OK;
     kl_iter_seek_first(it);
     while (rc == KL_OK && kl_iter_valid(it)) {
@@ -61,14 +68,14 @@ static enum kl_rc walk_shard(struct kl_engine *e, uint16_t shard, uint32_t table
         bool here;
         rc = kl_key_parse(kl_iter_key(it), &found, &at, &rest);
         if (rc != KL_OK) {
-            kl_fail(err, rc, "a row key is damaged");
+            kl_fail(err, rc, "a key is damaged");
             break;
         }
         memcpy(user, found.user.ptr, found.user.len);
         struct kl_scope scope = {found.shard, found.kind, kl_slice(user, found.user.len)};
-        rc = visit_scope(it, &scope, table, &here);
+        rc = visit_scope(it, &scope, walk->id, &here);
         if (rc == KL_OK && here) {
-            rc = visit(ctx, &scope, err);
+            rc = walk->visit(walk->ctx, &scope, err);
         }
         kl_key_scope(&scope_key, &scope);
         if (!kl_key_next_prefix(&scope_key)) {
@@ -83,11 +90,16 @@ static enum kl_rc walk_shard(struct kl_engine *e, uint16_t shard, uint32_t table
     return rc;
 }
 
-enum kl_rc kl__each_partition(struct kl_engine *e, uint32_t table, kl__visit_partition *visit, void *ctx, struct kl_err *err) {
-    for (unsigned s = KL_SHARD_SHARED; s < e->n_shards; s++) {
-        KL_TRY(walk_shard(e, (uint16_t)s, table, visit, ctx, err));
+static enum kl_rc walk_shards(const struct walk *walk, struct kl_err *err) {
+    for (unsigned s = KL_SHARD_SHARED; s < walk->engine->n_shards; s++) {
+        KL_TRY(walk_shard(walk, (uint16_t)s, err));
     }
     return KL_OK;
+}
+
+enum kl_rc kl__each_partition(struct kl_engine *e, uint32_t table, kl__visit_partition *visit, void *ctx, struct kl_err *err) {
+    struct walk walk = {e, KL_CF_ROW, table, visit, ctx};
+    return walk_shards(&walk, err);
 }
 
 /* ---- is there a row? ---- */
@@ -128,8 +140,7 @@ enum kl_rc kl__table_any_row(struct kl_engine *e, uint32_t table, bool *ret, str
 
 /* ---- the job ---- */
 
-static enum kl_rc remove_partition(void *ctx, const struct kl_scope *scope, struct kl_err *err) {
-    struct job *j = ctx;
+static enum kl_rc remove_range(struct job *j, enum kl_cf cf, const struct kl_scope *scope, struct kl_err *err) {
     struct kl_key from, to;
     if (j->engine->stopping) {
         return KL_E_END; /* resumes at the next start */
@@ -139,8 +150,25 @@ static enum kl_rc remove_partition(void *ctx, const struct kl_scope *scope, stru
     if (!kl_key_next_prefix(&to)) {
         return kl_fail(err, KL_E_CORRUPT, "a partition key has no successor");
     }
-    KL_TRY(kl_commit_log_delete_range(j->engine->log, KL_CF_PK, kl_key_view(&from), kl_key_view(&to), err));
-    return kl_commit_log_delete_range(j->engine->log, KL_CF_ROW, kl_key_view(&from), kl_key_view(&to), err);
+    return kl_commit_log_delete_range(j->engine->log, cf, kl_key_view(&from), kl_key_view(&to), err);
+}
+
+/* Keys before rows: while there are rows the walk finds the partition again. */
+static enum kl_rc remove_rows(void *ctx, const struct kl_scope *scope, struct kl_err *err) {
+    KL_TRY(remove_range(ctx, KL_CF_PK, scope, err));
+    return remove_range(ctx, KL_CF_ROW, scope, err);
+}
+
+static enum kl_rc remove_entries(void *ctx, const struct kl_scope *scope, struct kl_err *err) {
+    return remove_range(ctx, KL_CF_IDX, scope, err);
+}
+
+/* The id is a table's or an index's: no other thing has it. */
+static enum kl_rc remove_all(struct job *j, struct kl_err *err) {
+    struct walk rows = {j->engine, KL_CF_ROW, j->table, remove_rows, j};
+    struct walk entries = {j->engine, KL_CF_IDX, j->table, remove_entries, j};
+    KL_TRY(walk_shards(&rows, err));
+    return walk_shards(&entries, err);
 }
 
 static enum kl_rc apply_forget(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s) {
@@ -160,14 +188,14 @@ static void run_job(struct kl_task *t) {
     struct job *j = KL_CONTAINER_OF(t, struct job, task);
     struct kl_err err;
     kl_err_clear(&err);
-    enum kl_rc rc = kl__each_partition(j->engine, j->table, remove_partition, j, &err);
+    enum kl_rc rc = remove_all(j, &err);
     if (rc == KL_OK) {
         struct forget *f = kl_xcalloc(1, sizeof(*f));
         f->cmd = (struct kl__cmd){.engine = j->engine, .shard = KL_SHARD_META, .apply = apply_forget, .finish = finish_forget};
         f->table = j->table;
         kl__cmd_post_always(&f->cmd);
     } else if (rc != KL_E_END) {
-        kl_log_error(TARGET, "rows of dropped table %u stay until the next start: %s", j->table, err.msg);
+        kl_log_error(TARGET, "what dropped table or index %u left stays until the next start: %s", j->table, err.msg);
     }
     free(j);
 }
@@ -178,7 +206,7 @@ void kl__cleanup_start(struct kl_engine *e, uint32_t table) {
     j->engine = e;
     j->table = table;
     if (kl_pool_post(e->background, &j->task) != KL_OK) {
-        kl_log_warn(TARGET, "rows of dropped table %u are removed at the next start", table);
+        kl_log_warn(TARGET, "what dropped table or index %u left is removed at the next start", table);
         free(j);
     }
 }

@@ -1,19 +1,17 @@
 /* CREATE, ALTER and DROP of namespaces and tables, on the metadata writer between two batches.
  *
  *     pause the other writers (when an existing table changes) -> kl_catalog_begin -> one operation -> commit -> publish
- *     -> log the table's change for every writer -> resume -> answer
+ *     -> log the table's change for every writer -> resume -> start cleaning up -> answer
  *
  * Anything that fails before the commit leaves neither a record nor a new snapshot. */
 #include "engine/ddl_internal.h"
 
 #include <stdio.h>
-
 #include <stdlib.h>
 
 static bool changes_a_table(enum kl_plan_kind k) {
     return k == KL_PLAN_ALTER_TABLE || k == KL_PLAN_DROP_TABLE || k == KL_PLAN_DROP_NAMESPACE;
 }
-
 
 void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) {
     va_list ap;
@@ -45,10 +43,16 @@ static enum kl_rc alter_namespace(struct kl__ddl *d, struct kl_err *err) {
 
 static enum kl_rc drop_namespace(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
-    enum kl_rc rc = kl_cat_drop_namespace(d->run->e->o.catalog, p->name, d->run->x->arena, &d->dropped, &d->n_dropped, err);
+    uint32_t *ids;
+    size_t n;
+    enum kl_rc rc = kl_cat_drop_namespace(d->run->e->o.catalog, p->name, d->run->x->arena, &ids, &n, err);
     if (rc == KL_E_NOT_FOUND && p->if_exists) {
         kl__ddl_say(d, "Namespace '%.*s' does not exist", KL_FMT(p->name));
         return KL_E_AGAIN;
+    }
+    if (rc == KL_OK) {
+        d->change.dropped = d->change.removed = ids;
+        d->change.n_dropped = d->change.n_removed = n;
     }
     kl__ddl_say(d, "Namespace '%.*s' dropped successfully", KL_FMT(p->name));
     return rc;
@@ -132,7 +136,7 @@ static enum kl_rc alter_table(struct kl__ddl *d, struct kl_err *err) {
         kl__ddl_say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
     } else {
         kl__ddl_say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
-        d->altered = t->id;
+        d->change.altered = t->id;
     }
     kl_buf_deinit(&what);
     return version == t->version ? KL_E_AGAIN : KL_OK;
@@ -149,17 +153,24 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     if (t == NULL) {
         return KL_E_STALE_PLAN;
     }
-    d->dropped = KL_ARENA_ARRAY(d->run->x->arena, uint32_t, 1);
-    if (d->dropped == NULL) {
+    uint32_t *ids = KL_ARENA_ARRAY(d->run->x->arena, uint32_t, 1 + t->n_indexes);
+    if (ids == NULL) {
         return kl_fail(err, KL_E_NOMEM, "out of memory");
     }
-    d->n_dropped = 1;
+    ids[0] = t->id;
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        ids[1 + i] = t->indexes[i].id;
+    }
+    d->change.dropped = d->change.removed = ids;
+    d->change.n_dropped = 1;
+    d->change.n_removed = 1 + t->n_indexes;
     job_id(t->id, job);
     kl__ddl_say(d, "Table %s dropped successfully. Cleanup job: %s", t->qualified.ptr, job);
-    return kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), d->dropped, err);
+    return kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), &ids[0], err);
 }
 
-static enum kl_rc operate(struct kl__ddl *d, struct kl_err *err) {
+static enum kl_rc operate(struct kl__ddl_change *c, struct kl_err *err) {
+    struct kl__ddl *d = c->ctx;
     switch (d->stmt->bound.plan->kind) {
     case KL_PLAN_CREATE_NAMESPACE:
         return create_namespace(d, err);
@@ -190,29 +201,31 @@ static void log_table_change(struct kl_engine *e, uint32_t id, struct kl_table *
     pthread_mutex_unlock(&e->table_log_lock);
 }
 
-static void published(struct kl__ddl *d) {
-    struct kl_engine *e = d->run->e;
+static void published(struct kl__ddl_change *c) {
+    struct kl_engine *e = c->engine;
     struct kl_cat *cat = kl_catalog_acquire(e->o.catalog);
-    for (size_t i = 0; i < d->n_dropped; i++) {
-        log_table_change(e, d->dropped[i], NULL);
+    for (size_t i = 0; i < c->n_dropped; i++) {
+        log_table_change(e, c->dropped[i], NULL);
     }
-    if (d->altered != 0) {
-        log_table_change(e, d->altered, kl_cat_table_by_id(cat, d->altered));
+    if (c->altered != 0) {
+        log_table_change(e, c->altered, kl_cat_table_by_id(cat, c->altered));
     }
     kl_cat_release(cat);
 }
 
-static enum kl_rc change_catalog(struct kl__ddl *d, struct kl_err *err) {
-    struct kl_engine *e = d->run->e;
+/* One batch: the operation's records, what is to be cleaned up, the shard's state. */
+static enum kl_rc commit_change(struct kl__ddl_change *c, struct kl_err *err) {
+    struct kl_engine *e = c->engine;
     struct kl__shard *meta = kl__shard(e, KL_SHARD_META);
+    c->batch = meta->batch;
     KL_TRY(kl_catalog_begin(e->o.catalog, meta->batch, err));
-    enum kl_rc rc = operate(d, err);
-    for (size_t i = 0; rc == KL_OK && i < d->n_dropped; i++) {
-        kl__cleanup_record(meta->batch, d->dropped[i]);
+    enum kl_rc rc = c->op(c, err);
+    for (size_t i = 0; rc == KL_OK && i < c->n_removed; i++) {
+        kl__cleanup_record(meta->batch, c->removed[i]);
     }
     if (rc == KL_OK) {
-        struct kl_commit c = {KL_SHARD_META, meta->batch, meta->last_seq, meta->applied + 1};
-        rc = kl_commit_log_commit(e->log, &c, 1, err);
+        struct kl_commit commit = {KL_SHARD_META, meta->batch, meta->last_seq, meta->applied + 1};
+        rc = kl_commit_log_commit(e->log, &commit, 1, err);
         meta->applied++;
     }
     kl_batch_clear(meta->batch);
@@ -221,9 +234,29 @@ static enum kl_rc change_catalog(struct kl__ddl *d, struct kl_err *err) {
         return rc == KL_E_AGAIN ? KL_OK : rc;
     }
     kl_catalog_publish(e->o.catalog);
-    published(d);
+    c->changed = true;
+    published(c);
     return KL_OK;
 }
+
+enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err) {
+    struct kl__writer *w = kl__writer_current();
+    KL_ASSERT(w != NULL && w->index == 0);
+    if (c->pause) {
+        kl__writers_pause(w);
+    }
+    enum kl_rc rc = commit_change(c, err);
+    if (c->pause) {
+        kl__writers_resume(w);
+    }
+    kl__writer_refresh(w);
+    for (size_t i = 0; c->changed && i < c->n_removed; i++) {
+        kl__cleanup_start(c->engine, c->removed[i]);
+    }
+    return rc;
+}
+
+/* ---- the statement ---- */
 
 static void ddl_done(struct kl_task *t) {
     struct kl__run *r = KL_CONTAINER_OF(t, struct kl__run, task);
@@ -236,21 +269,9 @@ static void ddl_done(struct kl_task *t) {
 static void run_ddl(struct kl_shard_call *call) {
     struct kl__ddl *d = KL_CONTAINER_OF(call, struct kl__ddl, call);
     struct kl__run *r = d->run;
-    struct kl__writer *w = kl__writer_current();
-    bool pause = changes_a_table(d->stmt->bound.plan->kind);
-    if (pause) {
-        kl__writers_pause(w);
-    }
-    r->rc = change_catalog(d, &r->err);
-    if (pause) {
-        kl__writers_resume(w);
-    }
-    kl__writer_refresh(w);
-    if (r->rc == KL_OK) {
-        for (size_t i = 0; i < d->n_dropped; i++) {
-            kl__cleanup_start(r->e, d->dropped[i]);
-        }
-    }
+    d->change = (struct kl__ddl_change){
+        .engine = r->e, .op = operate, .ctx = d, .pause = changes_a_table(d->stmt->bound.plan->kind)};
+    r->rc = kl__ddl_change(&d->change, &r->err);
     r->task.run = ddl_done;
     kl_loop_post(r->l->loop, &r->task);
 }
