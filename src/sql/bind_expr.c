@@ -49,8 +49,10 @@ static enum kl_rc bind_const(
     case PG_QUERY__A__CONST__VAL_BOOLVAL:
         return kl_expr_const(&b->eb, kl_val_bool(c->boolval->boolval), ret, err);
     case PG_QUERY__A__CONST__VAL_SVAL: {
-        struct kl_slice s;
-        KL_TRY(kl_sql__plan_dup(b->plan, kl_sql__pgstr(c->sval->sval), &s, err));
+        struct kl_slice s = kl_arena_dup(b->eb.arena, kl_sql__pgstr(c->sval->sval));
+        if (!s.ptr) {
+            return kl_sql__no_room(err);
+        }
         struct kl_val v = kl_val_text(s);
         v.flags = KL_VAL_UNKNOWN;
         return kl_expr_const(&b->eb, v, ret, err);
@@ -137,6 +139,37 @@ enum kl_rc kl_sql__bind_column(
     return KL_OK;
 }
 
+/* In ON CONFLICT DO UPDATE. As in PostgreSQL, a bare name could be either row's. */
+static enum kl_rc bind_excluded(struct kl_binder *b, const PgQuery__ColumnRef *ref,
+    struct kl_expr **ret, bool *ret_is, struct kl_err *err) {
+    const PgQuery__Node *first = ref->n_fields > 0 ? ref->fields[0] : NULL,
+                        *last = ref->n_fields > 0 ? ref->fields[ref->n_fields - 1] : NULL;
+    bool names = ref->n_fields <= 2 && last && last->node_case == PG_QUERY__NODE__NODE_STRING &&
+                 first->node_case == PG_QUERY__NODE__NODE_STRING;
+    int at = kl_sql__at(b, ref->location);
+    *ret_is = false;
+    if (!b->excluded || !names) {
+        return KL_OK;
+    }
+    struct kl_slice name = kl_sql__pgstr(last->string->sval);
+    int col = kl_sql__column(b->table, name);
+    if (ref->n_fields == 1) {
+        return col >= 0 ? kl_fail_at(err, KL_E_EXEC, at, "column reference \"%.*s\" is ambiguous",
+                              KL_FMT(name))
+                        : KL_OK;
+    }
+    if (!kl_slice_ieq(kl_sql__pgstr(first->string->sval), KL_S("excluded"))) {
+        return KL_OK;
+    }
+    if (col < 0) {
+        return kl_fail_at(err, KL_E_EXEC, at, "column excluded.%.*s does not exist", KL_FMT(name));
+    }
+    *ret_is = true;
+    const struct kl_column *c = &b->table->cols[col];
+    unsigned slot = (unsigned)(b->table->n_cols + 1 + (size_t)col);
+    return kl_expr_slot(&b->eb, slot, c->type, c->nullable, ret, err);
+}
+
 static enum kl_rc bind_column_ref(
     struct kl_binder *b, const PgQuery__ColumnRef *ref, struct kl_expr **ret, struct kl_err *err) {
     int col;
@@ -144,6 +177,11 @@ static enum kl_rc bind_column_ref(
         struct kl_type t = b->column_type(b->column_ctx, ref);
         return t.id == KL_T_NULL ? unsupported(b, ref->location, err, "a column of unknown type")
                                  : kl_expr_slot(&b->eb, 0, t, true, ret, err);
+    }
+    bool excluded;
+    KL_TRY(bind_excluded(b, ref, ret, &excluded, err));
+    if (excluded) {
+        return KL_OK;
     }
     KL_TRY(kl_sql__bind_column(b, ref, &col, err));
     if (b->collect_aggs) {

@@ -23,6 +23,7 @@ struct kl_binder {
     size_t n_slots;
     uint16_t *slot_of;      /* per column, then _seq, _deleted: slot + 1 */
     bool deleted_is_false;  /* _deleted is the constant false (writers see live rows only) */
+    bool excluded;          /* EXCLUDED is in scope too: its columns are the slots behind _seq */
     const char *no_columns; /* set: where columns may not be named, for the message */
     struct kl_agg *aggs;    /* met so far */
     size_t n_aggs;
@@ -80,6 +81,16 @@ struct kl_slice kl_sql__func_name(
 /* ---- bind_name.c ---- */
 /* The name that PostgreSQL gives a result column. */
 struct kl_slice kl_sql__output_name(const PgQuery__Node *val);
+
+/* ---- bind_select.c: a select list ---- */
+struct kl_outputs {
+    const struct kl_expr **exprs;
+    struct kl_sink_col *cols;
+    int16_t *from; /* plain column that it is, or KL_COL_NONE */
+    size_t n;
+};
+enum kl_rc kl_sql__bind_outputs(struct kl_binder *b, PgQuery__Node *const *targets,
+    size_t n_targets, struct kl_outputs *o, struct kl_err *err);
 
 /* ---- bind_deleted.c ---- */
 /* A WHERE that mentions _deleted in any way but `_deleted = false`: KL_E_UNSUPPORTED. */

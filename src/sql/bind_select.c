@@ -39,12 +39,12 @@ static int star_col(const struct kl_table *t, size_t i) {
     return i < t->n_cols ? (int)i : i == t->n_cols ? KL_COL_SEQ : KL_COL_DELETED;
 }
 
-static enum kl_rc count_outputs(
-    struct kl_binder *b, const PgQuery__SelectStmt *s, size_t *ret, struct kl_err *err) {
+static enum kl_rc count_outputs(struct kl_binder *b, PgQuery__Node *const *targets,
+    size_t n_targets, size_t *ret, struct kl_err *err) {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_target_list; i++) {
+    for (size_t i = 0; i < n_targets; i++) {
         const PgQuery__ColumnRef *ref;
-        if (!kl_sql__is_star(s->target_list[i]->res_target->val, &ref)) {
+        if (!kl_sql__is_star(targets[i]->res_target->val, &ref)) {
             n++;
             continue;
         }
@@ -58,14 +58,7 @@ static enum kl_rc count_outputs(
     return KL_OK;
 }
 
-struct outputs {
-    const struct kl_expr **exprs;
-    struct kl_sink_col *cols;
-    int16_t *from; /* plain column that it is, or KL_COL_NONE */
-    size_t n;
-};
-
-static enum kl_rc add_output(struct kl_binder *b, struct outputs *o, struct kl_sink_col col,
+static enum kl_rc add_output(struct kl_binder *b, struct kl_outputs *o, struct kl_sink_col col,
     int from, struct kl_expr *e, struct kl_err *err) {
     if (kl_expr_type(e).id == KL_T_NULL) { /* an untyped literal is text in a result */
         KL_TRY(kl_expr_cast(&b->eb, e, KL_TYPE(TEXT), 0, &e, err));
@@ -79,7 +72,7 @@ static enum kl_rc add_output(struct kl_binder *b, struct outputs *o, struct kl_s
 }
 
 static enum kl_rc add_star(
-    struct kl_binder *b, struct outputs *o, const PgQuery__ColumnRef *ref, struct kl_err *err) {
+    struct kl_binder *b, struct kl_outputs *o, const PgQuery__ColumnRef *ref, struct kl_err *err) {
     if (ref->n_fields > 1) { /* t.*: is it ours? Asked as for a column that is surely there. */
         PgQuery__String name = PG_QUERY__STRING__INIT;
         PgQuery__Node last = PG_QUERY__NODE__INIT, *fields[4];
@@ -111,18 +104,18 @@ static enum kl_rc add_star(
     return KL_OK;
 }
 
-static enum kl_rc bind_outputs(
-    struct kl_binder *b, const PgQuery__SelectStmt *s, struct outputs *o, struct kl_err *err) {
+enum kl_rc kl_sql__bind_outputs(struct kl_binder *b, PgQuery__Node *const *targets,
+    size_t n_targets, struct kl_outputs *o, struct kl_err *err) {
     size_t n;
-    KL_TRY(count_outputs(b, s, &n, err));
+    KL_TRY(count_outputs(b, targets, n_targets, &n, err));
     o->exprs = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, n + 1);
     o->cols = KL_ARENA_ARRAY(b->eb.arena, struct kl_sink_col, n + 1);
     o->from = KL_ARENA_ARRAY(b->eb.arena, int16_t, n + 1);
     if (!o->exprs || !o->cols || !o->from) {
         return kl_sql__no_room(err);
     }
-    for (size_t i = 0; i < s->n_target_list; i++) {
-        const PgQuery__ResTarget *target = s->target_list[i]->res_target;
+    for (size_t i = 0; i < n_targets; i++) {
+        const PgQuery__ResTarget *target = targets[i]->res_target;
         const PgQuery__ColumnRef *ref = NULL;
         struct kl_sink_col col = {0};
         struct kl_expr *e;
@@ -148,7 +141,7 @@ static enum kl_rc bind_outputs(
 
 /* ---- ORDER BY ---- */
 static enum kl_rc by_position(struct kl_binder *b, const PgQuery__AConst *c,
-    const struct outputs *o, const struct kl_expr **ret, struct kl_err *err) {
+    const struct kl_outputs *o, const struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, c->location);
     if (c->isnull || c->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
         return kl_fail_at(err, KL_E_EXEC, at, "non-integer constant in ORDER BY");
@@ -163,7 +156,7 @@ static enum kl_rc by_position(struct kl_binder *b, const PgQuery__AConst *c,
 
 /* An output column of that name; *ret NULL when there is none. */
 static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref,
-    const struct outputs *o, const struct kl_expr **ret, struct kl_err *err) {
+    const struct kl_outputs *o, const struct kl_expr **ret, struct kl_err *err) {
     *ret = NULL;
     if (ref->n_fields != 1 || ref->fields[0]->node_case != PG_QUERY__NODE__NODE_STRING) {
         return KL_OK;
@@ -186,7 +179,7 @@ static enum kl_rc by_name(struct kl_binder *b, const PgQuery__ColumnRef *ref,
 }
 
 static enum kl_rc order_key(struct kl_binder *b, const PgQuery__SortBy *sort,
-    const struct outputs *o, struct kl_order_key *ret, struct kl_err *err) {
+    const struct kl_outputs *o, struct kl_order_key *ret, struct kl_err *err) {
     const PgQuery__Node *n = sort->node;
     if (sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING || !n) {
         return not_native(err, "ORDER BY USING");
@@ -210,7 +203,7 @@ static enum kl_rc order_key(struct kl_binder *b, const PgQuery__SortBy *sort,
 }
 
 static enum kl_rc bind_order(struct kl_binder *b, const PgQuery__SelectStmt *s,
-    const struct outputs *o, struct kl_select *sel, struct kl_err *err) {
+    const struct kl_outputs *o, struct kl_select *sel, struct kl_err *err) {
     sel->order = KL_ARENA_ARRAY(b->eb.arena, struct kl_order_key, s->n_sort_clause + 1);
     if (!sel->order) {
         return kl_sql__no_room(err);
@@ -272,7 +265,7 @@ static enum kl_rc bind_from(struct kl_binder *b, const PgQuery__SelectStmt *s, s
 
 static enum kl_rc bind_body(
     struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_select *sel, struct kl_err *err) {
-    struct outputs o = {0};
+    struct kl_outputs o = {0};
     if (s->where_clause) {
         struct kl_expr *filter;
         KL_TRY(kl_sql__bind_condition(b, s->where_clause, "WHERE", &filter, err));
@@ -285,7 +278,7 @@ static enum kl_rc bind_body(
         return not_native(err, "an aggregate with ORDER BY or LIMIT");
     }
     bool aggregates = b->collect_aggs;
-    KL_TRY(bind_outputs(b, s, &o, err));
+    KL_TRY(kl_sql__bind_outputs(b, s->target_list, s->n_target_list, &o, err));
     b->collect_aggs = false;
     sel->output = o.exprs;
     sel->cols = o.cols;

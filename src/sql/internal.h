@@ -50,6 +50,14 @@ int kl_sql__column(const struct kl_table *t, struct kl_slice name);
 struct kl_sink_col kl_sql__sink_col(
     const struct kl_table *t, int col); /* name, type, flags of a column or pseudo column */
 
+/* ---- stmt_bind.c ---- */
+/* Works out the derived values of a plan behind its own ones; vals has room for them. */
+enum kl_rc kl_sql__derive_row(
+    const struct kl_plan *plan, struct kl_val *vals, struct kl_arena *arena, struct kl_err *err);
+/* A DuckDB plan's LIMIT and OFFSET. */
+enum kl_rc kl_sql__check_counts(
+    const struct kl_plan *plan, const struct kl_val *vals, struct kl_err *err);
+
 /* ---- statements ---- */
 /* Length, no NUL, valid UTF-8. */
 enum kl_rc kl_sql__check_text(struct kl_slice sql, struct kl_err *err);

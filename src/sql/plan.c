@@ -26,6 +26,10 @@ static void drop_content(struct kl_plan *p) {
             kl_table_unref(p->duck->scans[i].table);
         }
     }
+    if (p->write) {
+        kl_plan_unref(p->write->query);
+    }
+    kl_plan_unref(p->query);
     kl_table_unref(p->table);
     kl_arena_deinit(&p->arena);
 }

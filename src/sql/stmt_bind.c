@@ -30,7 +30,7 @@ static enum form form_of(struct kl_slice stmt) {
         enum form form;
     } known[] = {{"select", FORM_SHAPE}, {"insert", FORM_SHAPE}, {"update", FORM_SHAPE},
         {"delete", FORM_SHAPE}, {"with", FORM_SHAPE}, {"values", FORM_PLAIN}, {"table", FORM_PLAIN},
-        {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}};
+        {"truncate", FORM_PLAIN}, {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}};
     struct kl_scan s;
     struct kl_tok t;
     kl_sql__scan_init(&s, stmt);
@@ -46,7 +46,7 @@ static enum form form_of(struct kl_slice stmt) {
 }
 
 /* ---- values ---- */
-static enum kl_rc derive_row(
+enum kl_rc kl_sql__derive_row(
     const struct kl_plan *plan, struct kl_val *row, struct kl_arena *arena, struct kl_err *err) {
     for (unsigned i = 0; i < plan->n_derived; i++) {
         const struct kl_plan_derived *d = &plan->derived[i];
@@ -62,6 +62,15 @@ static enum kl_rc check_count(
     return v && !v->null && kl_type_is_integer(v->type) && v->i < 0
                ? kl_fail(err, KL_E_EXEC, "%s must not be negative", what)
                : KL_OK;
+}
+
+enum kl_rc kl_sql__check_counts(
+    const struct kl_plan *plan, const struct kl_val *vals, struct kl_err *err) {
+    if (plan->kind != KL_PLAN_DUCK) {
+        return KL_OK;
+    }
+    KL_TRY(check_count(vals, plan->duck->limit, "LIMIT", err));
+    return check_count(vals, plan->duck->offset, "OFFSET", err);
 }
 
 /* Gives the values of `rows` rows their derived ones. vals has room for `spare` more behind n_vals.
@@ -80,12 +89,9 @@ static enum kl_rc finish(struct binding *b, struct kl_plan *plan, struct kl_val 
         }
         vals = wide;
     }
-    if (plan->kind == KL_PLAN_DUCK) {
-        KL_TRY(check_count(vals, plan->duck->limit, "LIMIT", b->err));
-        KL_TRY(check_count(vals, plan->duck->offset, "OFFSET", b->err));
-    }
+    KL_TRY(kl_sql__check_counts(plan, vals, b->err));
     for (size_t r = 0; r < n; r++) {
-        KL_TRY(derive_row(plan, vals + r * width, b->arena, b->err));
+        KL_TRY(kl_sql__derive_row(plan, vals + r * width, b->arena, b->err));
     }
     b->ret->plan = plan;
     b->ret->vals = vals;
