@@ -156,6 +156,10 @@ struct kl__places {
 /* At most one row, by primary key. places: may be NULL. */
 enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__places *places,
     struct kl_source **ret, struct kl_err *err);
+/* Rows of scan->table that `path` reaches, at scan->snap, at latest, or through scan->batch; path and ev are needed for opening only. Rows that do not
+ * meet the condition may come too. KL_E_STALE_PLAN: its index is gone. STREAM tables too. */
+enum kl_rc kl__open_path(struct kl_engine *e, const struct kl_scan *scan, const struct kl_access_path *path, struct kl_eval *ev,
+    struct kl__places *places, struct kl_source **ret, struct kl_err *err);
 /* No row. */
 struct kl_source *kl__scan_nothing(void);
 /* One row without slots: SELECT without FROM. */

@@ -62,29 +62,18 @@ static enum kl_rc limit_reached(struct kl_sink *sink, const struct kl_sink *to, 
 
 static bool keyed(const struct kl_table *t) { return t->type == KL_TABLE_USER || t->type == KL_TABLE_SHARED; }
 
-/* Opens the rows of one table for the statement's caller; by key when `pk` is given. */
+/* Opens the rows of one table for the statement's caller. */
 static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
     struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
-    const struct kl_expr **pk = path->pk;
+    struct kl_eval ev;
     if (t->type == KL_TABLE_SYSTEM) {
         return kl__system_scan(r->e, &s->session, t, scan->slots, scan->n_slots, scan->arena, ret, err);
     }
     scan->table = t;
     scan->user = s->session.user;
     scan->batch = r->writer != NULL ? kl__shard(r->e, kl_table_scope(t, scan->user, r->e->user_shards).shard)->batch : NULL;
-    if (pk == NULL || !keyed(t)) {
-        return kl_engine_scan(r->e, scan, ret, err);
-    }
-    struct kl_val key[KL_PK_COLS_MAX];
-    struct kl_eval ev;
-    bool none;
     kl__eval_init(r, s, b, scan->arena, &ev);
-    KL_TRY(kl_sql_point_key(pk, t, &ev, key, &none, err));
-    if (none) {
-        *ret = kl__scan_nothing();
-        return KL_OK;
-    }
-    return kl__scan_point(r->e, scan, key, r->places, ret, err);
+    return kl__open_path(r->e, scan, path, &ev, r->places, ret, err);
 }
 
 enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,

@@ -64,7 +64,10 @@ struct kl_access_path {
     const struct kl_expr **eq;
     const struct kl_expr *lo, *hi; /* bounds of the column after those, or NULL */
     bool lo_excl, hi_excl;
-    const struct kl_expr *after_seq, *upto_seq; /* partition scans: `_seq > value`, `_seq <= value`, or NULL */
+    const struct kl_expr *after_seq, *upto_seq; /* partition scans: no `_seq` below after_seq or above upto_seq matters, or NULL */
+    bool by_key;               /* index_id 0: a range of the primary key; eq, in, lo and hi are about its columns */
+    size_t n_in;               /* instead of bounds: the column after the equalities is one of these values */
+    const struct kl_expr **in;
     bool ordered;              /* rows come out in the order that ORDER BY asks for: nothing to sort, stop at the LIMIT */
     bool backward;             /* from the end of the range to its start */
 };

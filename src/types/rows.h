@@ -10,6 +10,10 @@ struct kl_source {
     /* Fills row[0..n_slots). KL_E_END after the last. Values are borrowed until the next call. */
     enum kl_rc (*next)(struct kl_source *s, struct kl_val *row, struct kl_err *err);
     void (*close)(struct kl_source *s); /* frees it; never NULL */
+    /* A source that can take rows apart step by step: after next() filled row[0..n_first), this fills row[from..to) of the same row. NULL: next()
+     * fills everything, whatever n_first is. */
+    enum kl_rc (*fill)(struct kl_source *s, size_t from, size_t to, struct kl_val *row, struct kl_err *err);
+    size_t n_first; /* opened with all the slots; whoever calls fill() lowers it before the first next() */
 };
 
 enum kl_col_flag { KL_COL_PK = 1, KL_COL_NOT_NULL = 2, KL_COL_UNIQUE = 4 };
