@@ -1,15 +1,21 @@
 /* Load over HTTP/1.1 keep-alive: n connections, one thread, one request under way on each.
  *
- * Requests are built once; between two of them only the digits of one number change in place. A
- * response counts when its status is 200 and it holds --expect; anything else makes the whole run
- * worthless, so there is no report then.
+ * Requests are built once; between two of them only digits change in place. A response counts when
+ * its status is 200 and it holds --expect; anything else makes the whole run worthless, so there is
+ * no report then.
  *
  *   --mode insert   single-row INSERTs of about 120 bytes of data, ids ascending
  *   --mode select   SELECT by primary key with a random id of --first-id .. + --rows - 1
- *   --mode raw      --body to --path as it is */
+ *   --mode sql      --sql with the placeholders of template.h; --row and --repeat append rows to it. {n}
+ *                   begins at --first-id, for each further connection --stride later
+ *   --mode raw      --body to --path as it is
+ *
+ * It runs for --duration-ms, or until each connection has sent --requests. */
 #include "http.h"
+#include "template.h"
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,32 +23,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IN_SIZE (64 * 1024)
+#define IN_SIZE (1024 * 1024)
 #define EVENTS 256
 /* 92 bytes of text make a row of about 120 with its numbers and times. */
 #define CONTENT                                                                                    \
     "The quick brown fox jumps over the lazy dog while the database keeps every word it was told."
 
-enum mode { MODE_INSERT, MODE_SELECT, MODE_RAW };
+enum mode { MODE_INSERT, MODE_SELECT, MODE_SQL, MODE_RAW };
 
 struct config {
     enum mode mode;
     int port, pid;
-    unsigned connections;
+    unsigned connections, repeat;
     uint64_t duration_ms, warmup_ms, rows, first_id, seed;
+    uint64_t stride, requests; /* requests: 0, then time ends the run */
     char **tokens;
     size_t n_tokens;
-    const char *table, *body, *path, *expect, *save, *json;
+    const char *table, *sql, *row, *body, *path, *expect, *save, *json;
 };
 
 struct conn {
     int fd;
-    char *request;
-    size_t request_len;
-    char *digits; /* inside request; NULL: nothing changes */
-    unsigned n_digits;
-    uint64_t next_id;
-    uint64_t sent_ns;
+    struct kl_bench_template t;
+    uint64_t sent, sent_ns;
     size_t in_len;
     char in[IN_SIZE];
 };
@@ -52,12 +55,14 @@ static struct config cfg = {.connections = 64,
     .warmup_ms = 1000,
     .rows = 100000,
     .first_id = 100000000,
+    .repeat = 1,
     .table = "bench.messages",
     .path = "/v1/api/sql"};
 static uint64_t random_state;
 static struct kl_bench_samples samples;
 static uint64_t measure_from_ns, errors, answered;
 static size_t last_body_len, last_head_len;
+static unsigned busy; /* connections that still send */
 
 static uint64_t next_random(void) {
     /* xorshift64*: cheap, and good enough to spread ids. */
@@ -67,63 +72,65 @@ static uint64_t next_random(void) {
     return random_state * 0x2545F4914F6CDD1DULL;
 }
 
-static void put_digits(char *at, unsigned n, uint64_t value) {
-    while (n > 0) {
-        at[--n] = (char)('0' + value % 10);
-        value /= 10;
+static char *format(const char *fmt, ...) {
+    char *text;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0) {
+        kl_bench_die("out of memory");
     }
+    va_end(ap);
+    return text;
 }
 
 /* Ids of one width: 19 digits that fit a BIGINT, 10^9 for each connection of each run. */
-static char *insert_sql(struct conn *c, unsigned index) {
-    char *sql;
-    c->n_digits = 19;
-    c->next_id =
-        1000000000000000000ULL + (cfg.seed % 1000000) * 1000000000000ULL + index * 1000000000ULL;
-    if (asprintf(&sql,
-            "INSERT INTO %s (id, conversation_id, role_id, content) VALUES (%llu, %u, 'user', "
-            "'%s')",
-            cfg.table, (unsigned long long)c->next_id, 1000 + index, CONTENT) < 0) {
-        kl_bench_die("out of memory");
-    }
-    return sql;
+static void insert_sql(struct kl_bench_template_options *o, unsigned index) {
+    o->first =
+        1000000000000000001ULL + (cfg.seed % 1000000) * 1000000000000ULL + index * 1000000000ULL;
+    o->sql = format(
+        "INSERT INTO %s (id, conversation_id, role_id, content) VALUES ({n:19}, %u, 'user', '%s')",
+        cfg.table, 1000 + index, CONTENT);
 }
 
-static char *select_sql(struct conn *c) {
-    char *sql, id[32];
-    c->n_digits = (unsigned)snprintf(id, sizeof(id), "%llu", (unsigned long long)cfg.first_id);
-    if (asprintf(&sql,
-            "SELECT id, conversation_id, role_id, content, created_at FROM %s WHERE id = %s",
-            cfg.table, id) < 0) {
-        kl_bench_die("out of memory");
-    }
-    return sql;
+static void select_sql(struct kl_bench_template_options *o) {
+    char digits[32];
+    int width = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)cfg.first_id);
+    o->sql = format("SELECT id, conversation_id, role_id, content, created_at FROM %s WHERE id = "
+                    "{r:%d:%llu:%llu}",
+        cfg.table, width, (unsigned long long)cfg.first_id,
+        (unsigned long long)(cfg.first_id + cfg.rows - 1));
 }
 
 static void build_request(struct conn *c, unsigned index) {
     const char *token = cfg.n_tokens ? cfg.tokens[index % cfg.n_tokens] : NULL;
     if (cfg.mode == MODE_RAW) {
-        c->request =
-            kl_bench_http_post(cfg.path, token, cfg.body, strlen(cfg.body), &c->request_len);
+        c->t.request =
+            kl_bench_http_post(cfg.path, token, cfg.body, strlen(cfg.body), &c->t.request_len);
         return;
     }
-    char *sql = cfg.mode == MODE_INSERT ? insert_sql(c, index) : select_sql(c);
-    char *body = kl_bench_sql_body(sql);
-    c->request = kl_bench_http_post(cfg.path, token, body, strlen(body), &c->request_len);
-    c->digits = strstr(c->request, cfg.mode == MODE_INSERT ? "VALUES (" : "WHERE id = ");
-    c->digits += cfg.mode == MODE_INSERT ? 8 : 11;
-    free(body);
-    free(sql);
+    struct kl_bench_template_options o = {.path = cfg.path,
+        .token = token,
+        .sql = cfg.sql,
+        .row = cfg.row,
+        .repeat = cfg.repeat,
+        .first = cfg.first_id + index * cfg.stride};
+    if (cfg.mode == MODE_INSERT) {
+        insert_sql(&o, index);
+    } else if (cfg.mode == MODE_SELECT) {
+        select_sql(&o);
+    }
+    kl_bench_template_init(&c->t, &o);
 }
 
 static void send_next(struct conn *c) {
-    if (cfg.mode == MODE_INSERT) {
-        put_digits(c->digits, c->n_digits, ++c->next_id);
-    } else if (cfg.mode == MODE_SELECT) {
-        put_digits(c->digits, c->n_digits, cfg.first_id + next_random() % cfg.rows);
+    if (cfg.requests > 0 && c->sent == cfg.requests) {
+        busy--;
+        return;
     }
+    c->sent++;
+    kl_bench_template_fill(&c->t, next_random);
     c->sent_ns = kl_bench_now_ns();
-    kl_bench_send(c->fd, c->request, c->request_len);
+    kl_bench_send(c->fd, c->t.request, c->t.request_len);
 }
 
 static void count_error(const struct kl_bench_response *r, const char *body) {
@@ -176,7 +183,7 @@ static void on_readable(struct conn *c) {
 
 static void run_until(int ep, uint64_t end_ns) {
     struct epoll_event events[EVENTS];
-    while (kl_bench_now_ns() < end_ns) {
+    while (busy > 0 && kl_bench_now_ns() < end_ns) {
         int n = epoll_wait(ep, events, EVENTS, 100);
         if (n < 0 && errno != EINTR) {
             kl_bench_die("epoll_wait: %s", strerror(errno));
@@ -189,6 +196,7 @@ static void run_until(int ep, uint64_t end_ns) {
 
 static int open_connections(void) {
     int ep = epoll_create1(EPOLL_CLOEXEC);
+    busy = cfg.connections;
     for (unsigned i = 0; i < cfg.connections; i++) {
         struct conn *c = kl_bench_alloc(sizeof(*c));
         build_request(c, i);
@@ -211,9 +219,9 @@ static double own_cpu_us(void) {
 }
 
 static void measure(void) {
-    int ep = open_connections();
     uint64_t start = kl_bench_now_ns();
     measure_from_ns = start + cfg.warmup_ms * 1000000;
+    int ep = open_connections();
     run_until(ep, measure_from_ns);
     uint64_t server_cpu = cfg.pid ? kl_bench_cpu_us(cfg.pid) : 0;
     double client_cpu = own_cpu_us(), begun = (double)kl_bench_now_ns();
@@ -227,6 +235,9 @@ static void measure(void) {
     }
     struct kl_bench_results r = {0};
     kl_bench_result(&r, "throughput", (double)answered / seconds);
+    if (cfg.row != NULL) {
+        kl_bench_result(&r, "rows_per_s", (double)answered / seconds * cfg.repeat);
+    }
     kl_bench_result_latencies(&r, &samples);
     kl_bench_result(&r, "answered", (double)answered);
     kl_bench_result(&r, "errors", 0);
@@ -240,13 +251,13 @@ static void measure(void) {
 }
 
 static enum mode parse_mode(const char *text) {
-    static const char *const names[] = {"insert", "select", "raw"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"insert", "select", "sql", "raw"};
+    for (int i = 0; i < 4; i++) {
         if (strcmp(text, names[i]) == 0) {
             return (enum mode)i;
         }
     }
-    kl_bench_die("--mode is insert, select or raw");
+    kl_bench_die("--mode is insert, select, sql or raw");
 }
 
 enum {
@@ -264,7 +275,12 @@ enum {
     OPT_EXPECT,
     OPT_SAVE,
     OPT_JSON,
-    OPT_PID
+    OPT_PID,
+    OPT_SQL,
+    OPT_ROW,
+    OPT_REPEAT,
+    OPT_STRIDE,
+    OPT_REQUESTS
 };
 
 static void take_option(int c, const char *v) {
@@ -288,7 +304,7 @@ static void take_option(int c, const char *v) {
         cfg.rows = kl_bench_number("rows", v, 1, 1000000000);
         break;
     case OPT_FIRST_ID:
-        cfg.first_id = kl_bench_number("first-id", v, 1, 1000000000000000ULL);
+        cfg.first_id = kl_bench_number("first-id", v, 1, 1000000000000000000ULL);
         break;
     case OPT_TOKENS:
         cfg.tokens = kl_bench_read_lines(v, &cfg.n_tokens);
@@ -314,6 +330,21 @@ static void take_option(int c, const char *v) {
     case OPT_PID:
         cfg.pid = (int)kl_bench_number("pid", v, 1, 1 << 30);
         break;
+    case OPT_SQL:
+        cfg.sql = v;
+        break;
+    case OPT_ROW:
+        cfg.row = v;
+        break;
+    case OPT_REPEAT:
+        cfg.repeat = (unsigned)kl_bench_number("repeat", v, 1, 100000);
+        break;
+    case OPT_STRIDE:
+        cfg.stride = kl_bench_number("stride", v, 0, 1000000000000ULL);
+        break;
+    case OPT_REQUESTS:
+        cfg.requests = kl_bench_number("requests", v, 1, 1000000000);
+        break;
     default:
         exit(1);
     }
@@ -327,13 +358,20 @@ int main(int argc, char **argv) {
         {"tokens", 1, NULL, OPT_TOKENS}, {"table", 1, NULL, OPT_TABLE}, {"body", 1, NULL, OPT_BODY},
         {"path", 1, NULL, OPT_PATH}, {"expect", 1, NULL, OPT_EXPECT},
         {"save-response", 1, NULL, OPT_SAVE}, {"json", 1, NULL, OPT_JSON},
-        {"pid", 1, NULL, OPT_PID}, {0}};
+        {"pid", 1, NULL, OPT_PID}, {"sql", 1, NULL, OPT_SQL}, {"row", 1, NULL, OPT_ROW},
+        {"repeat", 1, NULL, OPT_REPEAT}, {"stride", 1, NULL, OPT_STRIDE},
+        {"requests", 1, NULL, OPT_REQUESTS}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         take_option(c, optarg);
     }
-    if (cfg.port == 0 || (cfg.mode == MODE_RAW && cfg.body == NULL)) {
-        kl_bench_die("--port is needed, and --body with --mode raw");
+    if (cfg.port == 0 || (cfg.mode == MODE_RAW && cfg.body == NULL) ||
+        (cfg.mode == MODE_SQL && cfg.sql == NULL)) {
+        kl_bench_die("--port is needed, --body with --mode raw and --sql with --mode sql");
+    }
+    if (cfg.requests > 0) { /* all of them count */
+        cfg.warmup_ms = 0;
+        cfg.duration_ms = 3600000;
     }
     cfg.seed = kl_bench_now_ns() / 1000;
     random_state = cfg.seed | 1;

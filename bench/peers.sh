@@ -52,14 +52,14 @@ SELECT id, conversation_id, role_id, content, created_at FROM lookup WHERE id = 
 SQL
 }
 
-# measure_postgres SCRIPT CLIENTS SECONDS: one line of name=value.
+# measure_postgres SCRIPT CLIENTS -T SECONDS|-t TRANSACTIONS [ARGS...]: one line of name=value.
 measure_postgres() {
-    local threads=$(($2 < cores ? $2 : cores)) text
-    pg_runs=$((${pg_runs:-0} + 1))
+    local script=$1 threads=$(($2 < cores ? $2 : cores)) clients=$2 text
+    shift 2
     rm -f "$work"/pglog*
-    text=$("$pg_bin/pgbench" -n -M prepared -c "$2" -j "$threads" -T "$3" -f "$work/$1.sql" -D n=0 \
-        -D base=$((1000000000000000000 + $(date +%s) * 100000000000)) -l --log-prefix="$work/pglog" 2>"$work/pgbench.err") || {
-        cat "$work/pgbench.err" >&2
+    text=$("$pg_bin/pgbench" -n -M prepared -c "$clients" -j "$threads" -f "$work/$script.sql" -D n=0 \
+        -D base=$((1000000000000000000 + $(date +%s) * 100000000000)) -l --log-prefix="$work/pglog" "$@" 2>"$work/pgbench.err") || {
+        head -5 "$work/pgbench.err" >&2
         return 1
     }
     if ! grep -q 'number of failed transactions: 0 ' <<<"$text"; then

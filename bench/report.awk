@@ -21,11 +21,17 @@ function latency(title, m) {
     if (has(m)) printf "  %-34s              p50 %8s us   p99 %8s us\n", title, number(median(m, "p50_us")), number(median(m, "p99_us"))
 }
 
+# ratio(a, b, key): of the medians of two measurements.
+function ratio(a, b, key) { return median(a, key) / median(b, key) }
+function rows(title, m, each) {
+    if (has(m)) printf "  %-34s %10s rows/s   p50 %8s us a statement\n", title, number(median(m, "throughput") * each), number(median(m, "p50_us"))
+}
+
 # target(title, value, direction, limit, unit): direction is ">=" or "<=".
 function target(title, value, direction, limit, unit,    met) {
     met = direction == ">=" ? value >= limit : value <= limit
     missed += !met
-    printf "  %-46s %9s %-4s %s %-6s %s\n", title, number(value), unit, direction, limit, met ? "met" : "MISSED"
+    printf "  %-48s %9s %-4s %s %-6s %s\n", title, number(value), unit, direction, limit, met ? "met" : "MISSED"
     targets = targets sprintf("%s\n    {\"target\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"must_be\": \"%s %s\", \"met\": %s}",
         targets ? "," : "", title, value, unit, direction, limit, met ? "true" : "false")
 }
@@ -45,13 +51,17 @@ function table(    c) {
         speed("Redis SET", "insert" c ".redis-set")
         speed("Redis XADD", "insert" c ".redis-xadd")
     }
-    for (c = 64; c >= 1; c -= 63) {
-        if (!has("select" c ".kalamdb")) continue
-        printf "\nSELECT by primary key, %d rows, %d client%s\n", rows, c, (c > 1 ? "s" : "")
-        speed("KalamDB, SQL text over HTTP", "select" c ".kalamdb")
-        speed("bare h2o, the same answer", "select" c ".bare-h2o")
-        speed("PostgreSQL, prepared", "select" c ".postgresql")
+    split("64 1 1core", kinds, " ")
+    split("64 clients;1 client;1 client, client and server on one core", said, ";")
+    for (c = 1; c <= 3; c++) {
+        m = "select" kinds[c]
+        if (!has(m ".kalamdb")) continue
+        printf "\nSELECT by primary key, %d rows, %s\n", row_count, said[c]
+        speed("KalamDB, SQL text over HTTP", m ".kalamdb")
+        speed("bare h2o, the same answer", m ".bare-h2o")
+        speed("PostgreSQL, prepared", m ".postgresql")
     }
+    sql_table()
     if (has("live.kalamdb")) {
         print "\nFrom a write to the event at a subscriber, one of each"
         latency("KalamDB, on disk before the event", "live.kalamdb")
@@ -72,11 +82,65 @@ function table(    c) {
     }
 }
 
+function sql_table() {
+    if (has("page.kalamdb")) {
+        print "\n50 newest of the 10,000 rows of one of 50 users, WHERE on a column without an index, 16 clients (a user each)"
+        speed("KalamDB, SQL text over HTTP", "page.kalamdb")
+        speed("PostgreSQL, index on the user", "page.postgresql")
+        speed("KalamDB, index on that column", "page-indexed.kalamdb")
+    }
+    if (has("bulk.kalamdb")) {
+        print "\nINSERT of 1,000 rows of 120 bytes in one statement, 8 clients (a user each)"
+        rows("KalamDB, SQL text over HTTP", "bulk.kalamdb", 1000)
+        rows("PostgreSQL, SQL text", "bulk.postgresql", 1000)
+    }
+    if (has("update.kalamdb")) {
+        print "\nUPDATE of one row by key, 64 clients (a user each)"
+        speed("KalamDB, SQL text over HTTP", "update.kalamdb")
+        speed("PostgreSQL, prepared", "update.postgresql")
+    }
+    if (has("delete.kalamdb")) {
+        print "\nDELETE of one row by key, 64 clients (a user each)"
+        speed("KalamDB, SQL text over HTTP", "delete.kalamdb")
+        speed("PostgreSQL, prepared", "delete.postgresql")
+    }
+    if (has("group.kalamdb")) {
+        printf "\ncount, sum and avg GROUP BY a text of 1,000 values over %d hot rows of a SHARED table, 1 client\n", facts
+        speed("KalamDB over HTTP, 1 thread", "group.kalamdb")
+        speed("DuckDB, own table, 1 thread", "group.duckdb")
+        speed("DuckDB, own table, 2 threads", "group.duckdb-2")
+        speed("PostgreSQL, prepared", "group.postgresql")
+    }
+    if (has("join.kalamdb")) {
+        print "\n10,000 rows of a user JOIN 1,000 shared rows JOIN 200 shared rows, grouped, 1 client"
+        speed("KalamDB over HTTP", "join.kalamdb")
+        speed("PostgreSQL, prepared", "join.postgresql")
+    }
+    if (has("bind.kalamdb")) {
+        m = "bind.kalamdb"
+        printf "\nA repeated statement before it runs (scan, look-up, bind): SELECT %.2f us, INSERT %.2f us, UPDATE %.2f us\n",
+            median(m, "select_us"), median(m, "insert_us"), median(m, "update_us")
+    }
+}
+
+function sql_targets() {
+    if (has("page.kalamdb")) target("page of 10,000, no index: of PostgreSQL's", ratio("page.kalamdb", "page.postgresql", "throughput"), ">=", 1, "x")
+    if (has("page-indexed.kalamdb")) target("page of 10,000, index: of without", ratio("page-indexed.kalamdb", "page.kalamdb", "throughput"), ">=", 5, "x")
+    if (has("bulk.kalamdb")) target("INSERT of 1,000 rows: thousand rows/s", median("bulk.kalamdb", "throughput"), ">=", 300, "k/s")
+    if (has("update.kalamdb")) target("UPDATE, 64 clients: of PostgreSQL's throughput", ratio("update.kalamdb", "update.postgresql", "throughput"), ">=", 1, "x")
+    if (has("delete.kalamdb")) target("DELETE, 64 clients: of PostgreSQL's throughput", ratio("delete.kalamdb", "delete.postgresql", "throughput"), ">=", 1, "x")
+    if (has("group.kalamdb")) target("GROUP BY: of DuckDB's time, 1 thread each", ratio("group.kalamdb", "group.duckdb", "p50_us"), "<=", 3, "x")
+    if (has("join.kalamdb")) target("join of three: of PostgreSQL's time", ratio("join.kalamdb", "join.postgresql", "p50_us"), "<=", 1, "x")
+    if (has("bind.kalamdb")) target("a repeated statement before it runs", median("bind.kalamdb", "most_us"), "<=", 2, "us")
+}
+
 function targets_table() {
     print "\nTargets"
     if (has("insert64.kalamdb")) target("INSERT, 64 clients: of PostgreSQL's throughput", median("insert64.kalamdb", "throughput") / median("insert64.postgresql", "throughput"), ">=", 1.3, "x")
     if (has("insert1.kalamdb")) target("INSERT, 1 client: of PostgreSQL's p50", median("insert1.kalamdb", "p50_us") / median("insert1.postgresql", "p50_us"), "<=", 2, "x")
-    if (has("select64.kalamdb")) target("SELECT, 64 clients: of bare h2o's throughput", median("select64.kalamdb", "throughput") / median("select64.bare-h2o", "throughput"), ">=", 0.5, "x")
+    if (has("select64.kalamdb")) target("SELECT, 64 clients: of bare h2o's throughput", median("select64.kalamdb", "throughput") / median("select64.bare-h2o", "throughput"), ">=", 0.75, "x")
+    if (has("select1core.kalamdb")) target("SELECT, 1 client, one core: of PostgreSQL's p50", ratio("select1core.kalamdb", "select1core.postgresql", "p50_us"), "<=", 2, "x")
+    sql_targets()
     if (has("live.kalamdb")) {
         target("write to event, p50", median("live.kalamdb", "p50_us") / 1000, "<=", 0.4, "ms")
         target("write to event, p99", median("live.kalamdb", "p99_us") / 1000, "<=", 5, "ms")

@@ -3,7 +3,7 @@
 #
 #   --quick   one short round of everything, about a minute
 #   --check   end with 1 when a target is missed
-#   PART      startup, idle, insert, select, live; all when none is named
+#   PART      startup idle insert select live page bulk update delete group join bind; all when none is named
 #
 # Every instance is private, below build/bench/, on one filesystem, and gone at the end, also after a failure.
 # The table goes to standard output, everything to build/bench/results.json. See README.md for what the figures mean.
@@ -13,27 +13,27 @@ root=$(dirname "$here")
 cores=$(nproc)
 first_id=100000000
 
-rounds=3 seconds=4 warmup_ms=1000 single_seconds=3 events=3000 idle_ms=10000 connections=10000 users=1000 rows=100000 starts=5
+rounds=3 seconds=4 warmup_ms=1000 single_seconds=3 events=3000 idle_ms=10000 connections=10000 users=1000 rows=100000 starts=5 facts=1000000
 check=0 parts=()
 for arg in "$@"; do
     case "$arg" in
-    --quick) rounds=1 seconds=2 warmup_ms=500 single_seconds=1 events=1000 idle_ms=3000 users=200 rows=20000 starts=3 ;;
+    --quick) rounds=1 seconds=2 warmup_ms=500 single_seconds=1 events=1000 idle_ms=3000 users=200 rows=20000 starts=3 facts=200000 ;;
     --check) check=1 ;;
-    startup | idle | insert | select | live) parts+=("$arg") ;;
+    startup | idle | insert | select | live | page | bulk | update | delete | group | join | bind) parts+=("$arg") ;;
     *)
         sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(startup idle insert select live)
+[ ${#parts[@]} -gt 0 ] || parts=(startup idle insert select live page bulk update delete group join bind)
 want() { [[ " ${parts[*]} " == *" $1 "* ]]; }
 
 build=${KALAMDB_BUILD:-$root/build/release}
 bin=$build/bench
 server=$build/kalamdb-server
 
-for program in "$server" "$bin"/{kl_load,kl_live_bench,kl_startup,kl_bench_setup,redis_live,bare_h2o}; do
+for program in "$server" "$bin"/{kl_load,kl_live_bench,kl_startup,kl_bench_setup,redis_live,bare_h2o,duckdb_group} "$build/tests/unit/unit_sql_test_plan"; do
     if [ ! -x "$program" ]; then
         echo "$program is missing: make build" >&2
         exit 1
@@ -65,6 +65,7 @@ work=$(mktemp -d "$root/build/bench/run.XXXXXX")
 samples=$work/samples
 : >"$samples"
 source "$here/peers.sh"
+source "$here/sql_parts.sh"
 
 stop_process() { # PID
     kill -TERM "$1" 2>/dev/null || return 0
@@ -165,9 +166,17 @@ insert_kalamdb() { # CLIENTS SECONDS
         --connections "$1" --duration-ms $(($2 * 1000)) --expect 'Inserted 1 row'
 }
 
-select_from() { # NAME PORT PID CLIENTS SECONDS
+# place CORES: the servers, PostgreSQL's future processes and this script's children run there.
+place() {
+    local pid
+    for pid in "$server_pid" "$bare_pid" "$(head -1 "$pg_dir/data/postmaster.pid")" $$; do
+        taskset -acp "$1" "$pid" >/dev/null
+    done
+}
+
+select_from() { # NAME PORT PID CLIENTS[core] SECONDS
     run "select$4.$1" load --mode select --table bench.lookup --port "$2" --pid "$3" --tokens "$work/token" --rows "$rows" \
-        --first-id $first_id --connections "$4" --duration-ms $(($5 * 1000)) --expect '"row_count":1'
+        --first-id $first_id --connections "${4%core}" --duration-ms $(($5 * 1000)) --expect '"row_count":1'
 }
 
 # alternate ROUND A B: so that neither always goes first.
@@ -198,14 +207,23 @@ if want idle; then
     stop_server idle
 fi
 
-if want insert || want select || want live; then
+sql_parts=()
+for part in page bulk update delete group join; do
+    if want $part; then
+        sql_parts+=($part)
+    fi
+done
+
+if want insert || want select || want live || [ ${#sql_parts[@]} -gt 0 ]; then
     say "setting up"
     start_server main
     "$bin/kl_bench_setup" --port "$port" --root-token "$root_token" --users 64 --tokens "$work/tokens" --rows "$rows"
     head -1 "$work/tokens" >"$work/token"
+    cp "$root_token" "$work/root-token"
+    root_token=$work/root-token
     chmod 711 "$work"
 fi
-if want insert || want select; then
+if want insert || want select || [ ${#sql_parts[@]} -gt 0 ]; then
     start_postgres
 fi
 if want insert || want live; then
@@ -218,7 +236,7 @@ if want insert; then
         say "INSERT of one row, $clients client(s)"
         kalamdb() { insert_kalamdb "$clients" "$time"; }
         peers() {
-            run "insert$clients.postgresql" measure_postgres insert "$clients" "$time"
+            run "insert$clients.postgresql" measure_postgres insert "$clients" -T "$time"
             run "insert$clients.redis-set" measure_redis set "$clients" 1
             run "insert$clients.redis-xadd" measure_redis xadd "$clients" 1
         }
@@ -239,18 +257,23 @@ if want select; then
         sleep 0.05
     done
     bare_port=$(sed 's/port=//' "$work/bare")
-    for clients in 64 1; do
-        time=$([ $clients = 1 ] && echo $single_seconds || echo $seconds)
-        say "SELECT by primary key, $clients client(s)"
-        kalamdb() { select_from kalamdb "$port" "$server_pid" "$clients" "$time"; }
+    all_cores=$(taskset -cp $$ | sed 's/.*: //')
+    # "1core": one client, and every process on one core, since waking an idle core may cost more than the work.
+    for kind in 64 1 1core; do
+        clients=${kind%core}
+        time=$([ "$clients" = 1 ] && echo "$single_seconds" || echo "$seconds")
+        say "SELECT by primary key, $clients client(s)$([ "$kind" = "$clients" ] || echo ', everything on one core')"
+        [ "$kind" = "$clients" ] || place 0
+        kalamdb() { select_from kalamdb "$port" "$server_pid" "$kind" "$time"; }
         peers() {
-            select_from bare-h2o "$bare_port" "$bare_pid" "$clients" "$time"
-            run "select$clients.postgresql" measure_postgres select "$clients" "$time"
+            select_from bare-h2o "$bare_port" "$bare_pid" "$kind" "$time"
+            run "select$kind.postgresql" measure_postgres select "$clients" -T "$time"
         }
         for round in $(seq "$rounds"); do
             alternate "$round" kalamdb peers
         done
     done
+    place "$all_cores"
     stop_process "$bare_pid"
     bare_pid=
 fi
@@ -269,8 +292,28 @@ if want live; then
     done
 fi
 
+if want page || want join; then
+    say "setting up $feed_users partitions of $feed_rows rows"
+    set_up_feed
+fi
+for part in ${sql_parts[@]+"${sql_parts[@]}"}; do
+    say "$part"
+    "set_up_$part"
+    for round in $(seq "$rounds"); do
+        "measure_$part" "$round"
+    done
+    if [ "$part" = page ]; then
+        finish_page
+    fi
+done
+
+if want bind; then
+    say "the cost of a repeated statement before it runs"
+    measure_bind
+fi
+
 missed=0
-awk -v json="$root/build/bench/results.json" -v rounds="$rounds" -v cores="$cores" -v rows="$rows" -v busy="$busy" -v users="$users" \
+awk -v facts="$facts" -v json="$root/build/bench/results.json" -v rounds="$rounds" -v cores="$cores" -v row_count="$rows" -v busy="$busy" -v users="$users" \
     -v cpu="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" -v kernel="$(uname -r)" -v when="$(date -u +%FT%TZ)" \
     -v fs="$(stat -f -c %T "$work")" -v version="$("$server" --version)" \
     -v commit="$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)" \
