@@ -71,7 +71,7 @@ static void bad(
     t->flags = flags;
 }
 
-/* Past white space and comments; false when a comment is never closed. */
+/* Past white space and comments; false, at its start, when a comment is never closed. */
 static bool skip_blank(struct kl_scan *s) {
     const char *p = s->cur, *end = s->end;
     for (;;) {
@@ -84,6 +84,7 @@ static bool skip_blank(struct kl_scan *s) {
             }
         } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
             size_t depth = 1;
+            s->cur = p;
             for (p += 2; depth > 0;) {
                 if (end - p < 2) {
                     return false;
@@ -246,9 +247,8 @@ static void punct(struct kl_scan *s, struct kl_tok *t) {
 }
 
 void kl_sql__scan(struct kl_scan *s, struct kl_tok *t) {
-    const char *from = s->cur;
     if (!skip_blank(s)) {
-        bad(s, t, from, s->end, KL_TOK_OPEN_COMMENT);
+        bad(s, t, s->cur, s->end, KL_TOK_OPEN_COMMENT);
         return;
     }
     if (s->cur == s->end) {

@@ -68,6 +68,7 @@ static void refusals(void **state) {
     FAILS("SELECT $x$ $y$", KL_E_BATCH_PARSE, "Unterminated quoted string in SQL batch");
     FAILS("SELECT E'a\\'", KL_E_BATCH_PARSE, "Unterminated quoted string in SQL batch");
     FAILS("SELECT /* /* */", KL_E_BATCH_PARSE, "Unterminated block comment in SQL batch");
+    assert_int_equal(err.position, 8);
     FAILS("SELECT '\0'", KL_E_INVALID_SQL, "NUL");
     FAILS("SELECT '\xff'", KL_E_INVALID_SQL, "UTF-8");
     size_t n = 1048577;
