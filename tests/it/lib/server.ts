@@ -23,6 +23,7 @@ export interface StartOptions {
   dir?: string; // holds data/, run/, server.toml and server.log; made when not given
   dataDir?: string;
   port?: number;
+  wrapper?: string[]; // a command that runs the one after it
 }
 
 // Tests make many cheap logins and many requests from one address.
@@ -118,7 +119,8 @@ export class Server {
     writeFileSync(config, toToml({ ...testConfig, ...this.options.config }));
     const log = openSync(this.logFile, 'a');
     const args = ['--config', config, '--data', this.dataDir, '--listen', `127.0.0.1:${this.options.port ?? 0}`];
-    const child = spawn(serverBinary, args, { env: cleanEnv(this.dir, this.options.env), stdio: ['ignore', 'pipe', log], cwd: this.dir });
+    const [command, ...rest] = [...(this.options.wrapper ?? []), serverBinary, ...args];
+    const child = spawn(command, rest, { env: cleanEnv(this.dir, this.options.env), stdio: ['ignore', 'pipe', log], cwd: this.dir });
     closeSync(log);
     this.child = child;
     running.add(child);
