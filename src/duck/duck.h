@@ -15,10 +15,33 @@
 #define KL_DUCK_MAX_COLS 1100 /* columns of one table */
 
 struct kl_duck; /* belongs to one thread */
+struct kl_duck_query;
+
+/* A scalar function of the native executor under a name of its own ("kl_n_lpad_tit"). TEXT, FILE
+ * and JSON arguments arrive as VARCHAR. run: no argument is NULL unless takes_null; ret comes preset
+ * to NULL; results may borrow from the arena and the arguments. query: the running one, NULL while
+ * a statement is only being prepared. */
+#define KL_DUCK_NATIVE_ARGS 64
+#define KL_DUCK_NATIVE_BYTES ((size_t)64 << 20) /* for the cells of one call */
+struct kl_duck_native {
+    const char *name;
+    struct kl_type args[8];
+    size_t n_args;
+    struct kl_type result;
+    bool repeats; /* the last argument, any number of times */
+    bool takes_null, is_volatile;
+    enum kl_rc (*run)(const struct kl_duck_native *f, const struct kl_duck_query *query,
+        const struct kl_val *args, size_t n, struct kl_arena *arena, struct kl_val *ret,
+        struct kl_err *err);
+    const void *self;
+};
+
 struct kl_duck_options {
     size_t memory_bytes;  /* 0: 512 MiB */
     const char *temp_dir; /* for spilling; NULL: no spilling */
     size_t max_prepared;  /* 0: 256 */
+    const struct kl_duck_native *natives; /* outlive every instance */
+    size_t n_natives;
 };
 enum kl_rc kl_duck_new(
     const struct kl_duck_options *options, struct kl_duck **ret, struct kl_err *err);

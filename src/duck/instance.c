@@ -123,6 +123,7 @@ void kl_duck_free(struct kl_duck *d) {
     kl_map_deinit(&d->plans);
     kl_duck__watch_close();
     free(d->temp_dir);
+    free(d->natives);
     free(d);
 }
 

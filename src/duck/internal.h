@@ -24,6 +24,8 @@ struct kl_duck_slot {
     size_t index;
 };
 
+struct kl_duck_native_slot; /* functions_native.c */
+
 struct kl_duck {
     struct kl_duck_options options;
     char *temp_dir; /* owned copy, or NULL */
@@ -35,6 +37,7 @@ struct kl_duck {
     struct kl_duck_scan_state *open_scans;
     bool broken; /* DuckDB reported an internal error: made anew before the next query */
     struct kl_duck_slot slots[KL_DUCK_MAX_SCANS];
+    struct kl_duck_native_slot *natives; /* owned */
     /* prepared statements */
     struct kl_map plans;
     struct kl_duck_plan *newest, *oldest;
@@ -77,6 +80,7 @@ void kl_duck__close_sources(struct kl_duck *d);
 enum kl_rc kl_duck__register_scans(struct kl_duck *d, struct kl_err *err);
 enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err);
 duckdb_state kl_duck__register_decimals(struct kl_duck *d); /* functions_decimal.c */
+duckdb_state kl_duck__register_natives(struct kl_duck *d);  /* functions_native.c */
 /* Inside a scalar function: the statement fails for this reason. */
 void kl_duck__function_fail(duckdb_function_info info, enum kl_rc rc, const char *text);
 

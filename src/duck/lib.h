@@ -41,6 +41,7 @@
     X(scalar_function_set_volatile) X(scalar_function_set_extra_info)                              \
     X(scalar_function_set_function) X(scalar_function_get_extra_info)                              \
     X(scalar_function_set_error) X(register_scalar_function)                                       \
+    X(scalar_function_set_varargs) X(scalar_function_set_special_handling)                         \
     X(create_scalar_function_set) X(add_scalar_function_to_set)                                    \
     X(register_scalar_function_set) X(destroy_scalar_function_set)
 /* clang-format on */

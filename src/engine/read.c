@@ -130,6 +130,7 @@ static enum kl_rc worker_duck(struct kl__worker *w, struct kl_err *err) {
         return KL_OK;
     }
     struct kl_duck_options o = {.memory_bytes = w->engine->o.query_memory_bytes, .temp_dir = w->engine->o.temp_dir};
+    kl_sql_duck_natives(&o.natives, &o.n_natives);
     return kl_duck_new(&o, &w->duck, err);
 }
 

@@ -280,6 +280,28 @@ static enum kl_rc bind_like(struct kl_binder *b, const PgQuery__AExpr *e, bool f
         &b->eb, negate, fold, arg, pattern, escape, kl_sql__at(b, e->location), ret, err);
 }
 
+/* a SIMILAR TO p [ESCAPE e] arrives as a operator over pg_catalog.similar_to_escape(p[, e]). */
+static enum kl_rc bind_similar(
+    struct kl_binder *b, const PgQuery__AExpr *e, struct kl_expr **ret, struct kl_err *err) {
+    const PgQuery__Node *p = e->rexpr;
+    struct kl_expr *args[3];
+    int at = kl_sql__at(b, e->location);
+    if (!p || p->node_case != PG_QUERY__NODE__NODE_FUNC_CALL || p->func_call->n_args < 1 ||
+        p->func_call->n_args > 2) {
+        return unsupported(b, e->location, err, "this SIMILAR TO");
+    }
+    KL_TRY(kl_sql__bind_expr(b, e->lexpr, &args[0], err));
+    for (size_t i = 0; i < p->func_call->n_args; i++) {
+        KL_TRY(kl_sql__bind_expr(b, p->func_call->args[i], &args[i + 1], err));
+    }
+    KL_TRY(kl_expr_call(
+        &b->eb, KL_S("similar_to"), args, p->func_call->n_args + 1, at, ret, err));
+    if (op_name(e).len > 0 && op_name(e).ptr[0] == '!') {
+        return kl_expr_logic(&b->eb, KL_EXPR_NOT, ret, 1, at, ret, err);
+    }
+    return KL_OK;
+}
+
 static enum kl_rc bind_between(struct kl_binder *b, const PgQuery__AExpr *e, bool negate,
     struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *arg, **range;
@@ -326,6 +348,8 @@ static enum kl_rc bind_a_expr(
         return bind_like(b, e, false, ret, err);
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
         return bind_like(b, e, true, ret, err);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
+        return bind_similar(b, e, ret, err);
     case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
         return bind_between(b, e, false, ret, err);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:

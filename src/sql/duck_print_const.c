@@ -249,6 +249,9 @@ enum kl_rc kl_dp__cast(struct kl_dp *p, PgQuery__TypeCast *c) {
     if (text) {
         return literal(p, t, text, kl_dp__location(c->arg));
     }
+    if (!array && kl_type_is_text(t.id) && t.id != KL_T_JSON) {
+        return kl_dp__text(p, c->arg);
+    }
     bool via_text = t.id == KL_T_JSON && kl_dp__open_param(p, c->arg);
     kl_dp__puts(p, via_text ? "CAST(CAST(" : "CAST(");
     KL_TRY(kl_dp__expr(p, c->arg));

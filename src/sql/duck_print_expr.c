@@ -70,9 +70,10 @@ enum how {
     DIVISION,
     PLUS,
     CALL,
-    NEGATED_CALL,
-    CALL_I,
-    NEGATED_CALL_I,
+    REGEX,
+    NOT_REGEX,
+    REGEX_I,
+    NOT_REGEX_I,
     JSON_GET,
     JSON_TEXT,
     JSON_HAS
@@ -102,10 +103,10 @@ operators[] = {
     {">>", INFIX, ">>"},
     {"^", CALL, "pow"},
     {"#", CALL, "xor"},
-    {"~", CALL, "regexp_matches"},
-    {"!~", NEGATED_CALL, "regexp_matches"},
-    {"~*", CALL_I, "regexp_matches"},
-    {"!~*", NEGATED_CALL_I, "regexp_matches"},
+    {"~", REGEX, ""},
+    {"!~", NOT_REGEX, ""},
+    {"~*", REGEX_I, ""},
+    {"!~*", NOT_REGEX_I, ""},
     {"->", JSON_GET, ""},
     {"->>", JSON_TEXT, ""},
     {"?", JSON_HAS, ""},
@@ -246,13 +247,29 @@ static enum kl_rc arithmetic(struct kl_dp *p, PgQuery__AExpr *e, const char *op)
 }
 
 static enum kl_rc call2(struct kl_dp *p, PgQuery__AExpr *e, const struct operator* o) {
-    bool negated = o->how == NEGATED_CALL || o->how == NEGATED_CALL_I;
-    kl_buf_printf(p->out, "%s%s(", negated ? "(NOT " : "", o->print);
+    kl_buf_printf(p->out, "%s(", o->print);
     KL_TRY(kl_dp__arg(p, e->lexpr));
     kl_dp__puts(p, ", ");
     KL_TRY(kl_dp__arg(p, e->rexpr));
-    kl_dp__puts(p, o->how == CALL_I || o->how == NEGATED_CALL_I ? ", 'i')" : ")");
-    kl_dp__puts(p, negated ? ")" : "");
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
+static enum kl_rc regex(struct kl_dp *p, PgQuery__AExpr *e, bool negate, bool fold) {
+    PgQuery__Node flags, *args[3] = {e->lexpr, e->rexpr, &flags};
+    PgQuery__AConst constant;
+    PgQuery__String text;
+    pg_query__node__init(&flags);
+    pg_query__a__const__init(&constant);
+    pg_query__string__init(&text);
+    text.sval = (char *)"i";
+    constant.val_case = PG_QUERY__A__CONST__VAL_SVAL;
+    constant.sval = &text;
+    flags.node_case = PG_QUERY__NODE__NODE_A_CONST;
+    flags.a_const = &constant;
+    kl_dp__puts(p, negate ? "(NOT " : "(");
+    KL_TRY(kl_dp__native(p, "regexp_like", args, fold ? 3 : 2, e->location));
+    kl_dp__puts(p, ")");
     return KL_OK;
 }
 
@@ -318,6 +335,12 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
         case JSON_TEXT:
         case JSON_HAS:
             return json(p, e, o->how);
+        case REGEX:
+        case NOT_REGEX:
+        case REGEX_I:
+        case NOT_REGEX_I:
+            return regex(p, e, o->how == NOT_REGEX || o->how == NOT_REGEX_I,
+                o->how == REGEX_I || o->how == NOT_REGEX_I);
         default:
             return call2(p, e, o);
         }
@@ -357,48 +380,17 @@ static enum kl_rc like(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
     return KL_OK;
 }
 
-/* PostgreSQL's pattern as a regular expression of the whole text. */
-static void similar_pattern(struct kl_dp *p, const char *pattern) {
-    struct kl_buf regex;
-    bool in_set = false;
-    kl_buf_init(&regex, KL_DP_MAX_TEXT);
-    kl_buf_puts(&regex, "^(?:");
-    for (const char *c = pattern; *c; c++) {
-        if (*c == '\\' && c[1]) {
-            kl_buf_putc(&regex, '\\');
-            kl_buf_putc(&regex, *++c);
-        } else if (in_set) {
-            in_set = *c != ']';
-            kl_buf_putc(&regex, *c);
-        } else if (*c == '%') {
-            kl_buf_puts(&regex, ".*");
-        } else if (*c == '_') {
-            kl_buf_putc(&regex, '.');
-        } else {
-            in_set = *c == '[';
-            kl_buf_puts(&regex, strchr(".^$", *c) ? "\\" : "");
-            kl_buf_putc(&regex, *c);
-        }
-    }
-    kl_buf_puts(&regex, ")$");
-    kl_dp__string(p, kl_buf_view(&regex));
-    p->out->failed |= regex.failed;
-    kl_buf_deinit(&regex);
-}
-
 static enum kl_rc similar(struct kl_dp *p, PgQuery__AExpr *e) {
     PgQuery__FuncCall *f = e->rexpr && e->rexpr->node_case == PG_QUERY__NODE__NODE_FUNC_CALL
                                ? e->rexpr->func_call
                                : NULL;
-    const char *pattern = f && f->n_args == 1 ? kl_dp__string_const(f->args[0]) : NULL;
-    if (!pattern) {
-        return kl_dp__refuse(p, e->location, "SIMILAR TO without a literal pattern");
+    if (!f || f->n_args < 1 || f->n_args > 2) {
+        return kl_dp__refuse(p, e->location, "this SIMILAR TO");
     }
-    kl_dp__puts(p, is_negated(e) ? "(NOT regexp_matches(" : "(regexp_matches(");
-    KL_TRY(kl_dp__arg(p, e->lexpr));
-    kl_dp__puts(p, ", ");
-    similar_pattern(p, pattern);
-    kl_dp__puts(p, ", 's'))");
+    PgQuery__Node *args[3] = {e->lexpr, f->args[0], f->n_args > 1 ? f->args[1] : NULL};
+    kl_dp__puts(p, is_negated(e) ? "(NOT " : "(");
+    KL_TRY(kl_dp__native(p, "similar_to", args, f->n_args + 1, e->location));
+    kl_dp__puts(p, ")");
     return KL_OK;
 }
 

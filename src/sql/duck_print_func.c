@@ -3,7 +3,7 @@
  * gives it (folded, or exactly as quoted), and no schema but pg_catalog is accepted before it. */
 #include "sql/duck_print_internal.h"
 
-enum kind { F_SCALAR, F_SETOF, F_AGGREGATE, F_WINDOW, F_SPECIAL };
+enum kind { F_SCALAR, F_SETOF, F_AGGREGATE, F_WINDOW, F_SPECIAL, F_NATIVE };
 struct function {
     const char *name;
     enum kind kind;
@@ -16,6 +16,7 @@ struct function {
 #define SETOF(name, min, max, print)
 #define AGGREGATE(name, min, max, print)
 #define WINDOW(name, min, max, print)
+#define NATIVE(name)
 #define SPECIAL(name, fn)                                                                          \
     static enum kl_rc special_##fn(struct kl_dp *p, PgQuery__FuncCall *f, const char *name_);
 #include "sql/duck_functions.def"
@@ -23,6 +24,7 @@ struct function {
 #undef SETOF
 #undef AGGREGATE
 #undef WINDOW
+#undef NATIVE
 #undef SPECIAL
 
 static const struct function functions[] = {
@@ -31,12 +33,14 @@ static const struct function functions[] = {
 #define AGGREGATE(name, min, max, print) {#name, F_AGGREGATE, min, max, #print, NULL},
 #define WINDOW(name, min, max, print) {#name, F_WINDOW, min, max, #print, NULL},
 #define SPECIAL(name, fn) {#name, F_SPECIAL, 0, -1, NULL, special_##fn},
+#define NATIVE(name) {name, F_NATIVE, 0, -1, NULL, NULL},
 #include "sql/duck_functions.def"
 };
 
 static bool same_name(const struct function *f, const char *name, size_t n_args) {
     return strcmp(f->name, name) == 0 && (int)n_args >= f->min &&
-           (f->max < 0 || (int)n_args <= f->max);
+           (f->max < 0 || (int)n_args <= f->max) &&
+           (f->kind != F_NATIVE || kl_dp__has_native(name, n_args));
 }
 
 static enum kl_rc unknown(struct kl_dp *p, PgQuery__FuncCall *f) {
@@ -174,6 +178,9 @@ enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
     case F_SCALAR:
         KL_TRY(check_plain(p, f));
         return expand(p, f, fn->print);
+    case F_NATIVE:
+        KL_TRY(check_plain(p, f));
+        return kl_dp__native(p, fn->name, f->args, f->n_args, f->location);
     case F_SETOF:
         KL_TRY(check_plain(p, f));
         kl_dp__puts(p, "unnest(");
@@ -351,11 +358,61 @@ static enum kl_rc special_octet_length(struct kl_dp *p, PgQuery__FuncCall *f, co
                                                      : "CAST(strlen($1) AS INTEGER)");
 }
 
+static enum kl_rc special_length(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 1));
+    return expand(p, f,
+        kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ? "CAST(octet_length($1) AS INTEGER)"
+                                                     : "CAST(length($1) AS INTEGER)");
+}
+
+static enum kl_rc special_position(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    return kl_dp__infer(p, f->args[0]).id == KL_T_BYTES
+               ? kl_dp__native(p, name, f->args, 2, f->location)
+               : expand(p, f, "CAST(strpos($1, $2) AS INTEGER)");
+}
+
+/* Of decimals: the quotient without its fraction. */
+static enum kl_rc special_div(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    struct kl_type t = kl_dp__infer_call(p, f);
+    bool known = t.id == KL_T_DECIMAL;
+    if (!known) {
+        return expand(p, f, "trunc($1 / kl_nonzero($2))");
+    }
+    struct kl_type l = kl_dp__infer(p, f->args[0]), r = kl_dp__infer(p, f->args[1]);
+    struct kl_type wide = {.id = KL_T_DECIMAL, .precision = 38};
+    wide.scale =
+        (uint8_t)KL_MAX(l.id == KL_T_DECIMAL ? l.scale : 0, r.id == KL_T_DECIMAL ? r.scale : 0);
+    kl_buf_printf(p->out, "CAST(trunc(kl_div_%u(", wide.scale);
+    KL_TRY(kl_dp__as(p, f->args[0], wide));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__as(p, f->args[1], wide));
+    kl_dp__puts(p, ")");
+    kl_dp__puts(p, ")");
+    close_cast(p, t);
+    return KL_OK;
+}
+
+static enum kl_rc special_scale(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 1));
+    struct kl_type t = kl_dp__infer(p, f->args[0]);
+    if (t.id != KL_T_DECIMAL) {
+        return kl_dp__refuse(p, f->location, "scale() of what is not known to be a decimal");
+    }
+    kl_buf_printf(p->out, "(CASE WHEN ");
+    KL_TRY(kl_dp__expr(p, f->args[0]));
+    kl_buf_printf(p->out, " IS NOT NULL THEN %u END)", t.scale);
+    return KL_OK;
+}
+
 /* Positions before 1 exist in PostgreSQL and are empty; DuckDB counts them from the end. */
 static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 3));
-    if (kl_dp__string_const(f->args[1]) || kl_dp__open_param(p, f->args[1])) {
-        return kl_dp__refuse(p, f->location, "substring with a pattern");
+    struct kl_type t = kl_dp__infer(p, f->args[0]), by = kl_dp__infer(p, f->args[1]);
+    if (kl_dp__string_const(f->args[1]) || kl_dp__open_param(p, f->args[1]) ||
+        kl_type_is_text(by.id) || t.id == KL_T_BYTES) {
+        return kl_dp__native(p, name, f->args, f->n_args, f->location);
     }
     kl_dp__puts(p, "substring(");
     KL_TRY(expand(p, f, "$1, CASE WHEN #2 < 1 THEN 1 ELSE #2 END"));

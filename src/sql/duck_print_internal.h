@@ -106,6 +106,13 @@ enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f);
 /* A set-returning function in FROM, without its alias. ret_name: the column it makes. */
 enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char **ret_name);
 
+/* ---- duck_print_native.c ---- */
+/* A function that duck_functions.def lists as NATIVE, with these arguments. */
+enum kl_rc kl_dp__native(
+    struct kl_dp *p, const char *name, PgQuery__Node **args, size_t n, int32_t location);
+enum kl_rc kl_dp__text(struct kl_dp *p, PgQuery__Node *n); /* what a cast to text gives */
+bool kl_dp__has_native(const char *name, size_t n); /* with so many arguments */
+
 /* ---- duck_print_infer.c: what is known about types and names without binding ---- */
 /* KL_T_NULL when it is not obvious. */
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n);

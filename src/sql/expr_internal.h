@@ -229,16 +229,17 @@ enum kl_func_flag {
     KL_FUNC_VOLATILE = 2,
     KL_FUNC_CALLED_ON_NULL = 4,
     KL_FUNC_NULLABLE = 8, /* may give NULL for arguments without NULL */
+    KL_FUNC_REGEX = 16,   /* the second argument is a regular expression */
 };
 /* Evaluates with arguments that are, unless CALLED_ON_NULL, not NULL. ret comes preset to NULL of
  * the result's type. */
 typedef enum kl_rc kl_func_fn(const struct kl_expr *e, struct kl_eval *ev,
     const struct kl_val *args, struct kl_val *ret, struct kl_err *err);
-/* args, one letter a parameter: t text, i integer (arrives as BIGINT), d number (for a double), n
- * number as it is, D decimal, N integer or decimal, a anything, B bytes, j JSON text, k JSON key
+/* args, one letter a parameter: t text, i integer (arrives as BIGINT), d number (for a double), f float, n
+ * number as it is, D decimal, N integer or decimal, a anything, B bytes, y bytes or an open text, b boolean, j JSON text, k JSON key
  * (text or integer), s date or point in time, m interval, c time of day, v vector. After a |
  * parameters are optional; * at the end repeats the last. ret: t text, i bigint, I integer, d
- * double, f float, b boolean, j json, u uuid, z datetime, s timestamp, D date, T time, m interval,
+ * double, f float, b boolean, B bytes, j json, u uuid, z datetime, s timestamp, D date, T time, m interval,
  * x decimal of scale 6, 0 decimal of scale 0, e decimal like the first argument, 1 type of the
  * first argument, p point in time like the second argument (a date becomes a datetime). */
 struct kl_func {
@@ -250,5 +251,18 @@ struct kl_func {
 };
 extern const struct kl_func kl_func__table[];
 extern const size_t kl_func__count;
+/* The letter of argument i, '\0' when there may not be so many. */
+char kl_func__letter(const char *args, size_t i);
+size_t kl_func__least_args(const char *args);
+/* Whether an argument fits a letter, and the type that it is coerced to (KL_T_NULL: stays as it
+ * is). */
+bool kl_func__fits(char letter, struct kl_type t, struct kl_type *ret_to);
+
+/* ---- functions that DuckDB runs too (func_duck.c) ---- */
+/* A letter that stands for one type: the type, KL_T_NULL for any other letter. */
+struct kl_type kl_func__letter_type(char letter);
+/* The type in which DuckDB hands over an argument, as a letter; '\0': it cannot. */
+char kl_func__choice(char letter, struct kl_type t);
+void kl_func__duck_name(const struct kl_func *f, const char *letters, char *out, size_t size);
 
 #endif

@@ -1,11 +1,13 @@
 /* ~ and its relatives: POSIX extended expressions of the C library.
  *
  * PostgreSQL's syntax is wider than POSIX. translate() rewrites what has an equal (\d, \y, (?: ),
- * lazy quantifiers, of which only the length of the match would tell) and refuses the rest
- * (look-around, back references, embedded options) as unsupported. Repetition counts multiply in
- * the C library's automaton, so their product is limited. Compiled patterns are kept per thread,
- * the few used last. */
-#include "sql/expr_internal.h"
+ * lazy quantifiers, options at the start) and refuses the rest (look-around, back references) as
+ * unsupported. Repetition counts multiply in the C library's automaton, so their product is
+ * limited. Compiled patterns are kept per thread, the few used last.
+ *
+ * PostgreSQL matches the longest or the shortest text as a whole, by the first quantifier: POSIX
+ * knows the longest only, so the shortest is looked for by its end. */
+#include "sql/expr_regex.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -23,6 +25,11 @@ struct translation {
     struct kl_buf *out;
     unsigned long repeat; /* product of the counts so far */
     int open;
+    struct kl_regex *re; /* what is known of it */
+    unsigned groups;     /* of POSIX */
+    bool fixed;          /* the last {} names one number */
+    bool quantified;     /* the first quantifier was seen */
+    bool alternatives;   /* at the top */
     struct kl_err *err;
 };
 
@@ -183,6 +190,7 @@ static enum kl_rc translate_braces(struct translation *t) {
     }
     kl_buf_append(t->out, t->in.ptr + t->at, end + 1 - t->at);
     t->at = end + 1;
+    t->fixed = low == high && t->in.ptr[end - 1] != ',';
     return KL_OK;
 }
 
@@ -190,7 +198,12 @@ static enum kl_rc translate_group(struct translation *t) {
     kl_buf_putc(t->out, '(');
     t->open++;
     t->at++;
+    t->groups++;
     if (peek(t, 0) != '?') {
+        if (t->groups > UINT8_MAX || t->re->n_captures == KL_REGEX_MAX_CAPTURES) {
+            return invalid(t, "too many parentheses");
+        }
+        t->re->group_of[t->re->n_captures++] = (uint8_t)t->groups;
         return KL_OK;
     }
     if (peek(t, 1) != ':') {
@@ -200,20 +213,42 @@ static enum kl_rc translate_group(struct translation *t) {
     return KL_OK;
 }
 
-/* A ? after a quantifier only makes it lazy, which changes what is matched but not whether. */
-static void skip_lazy(struct translation *t) {
-    if (peek(t, 0) == '?') {
-        t->at++;
+/* A ? after a quantifier makes it lazy, which changes what is matched but not whether. */
+static void skip_lazy(struct translation *t, bool fixed) {
+    bool lazy = peek(t, 0) == '?';
+    t->at += lazy;
+    if (!t->quantified && !fixed) {
+        t->quantified = true;
+        t->re->shortest = lazy;
     }
 }
 
-static enum kl_rc translate(struct translation *t) {
+/* (?i) and the like, at the start only. */
+static enum kl_rc translate_options(struct translation *t, unsigned *flags) {
+    char c = peek(t, 2);
+    if (peek(t, 0) != '(' || peek(t, 1) != '?' || !(c >= 'a' && c <= 'z')) {
+        return KL_OK;
+    }
+    for (t->at += 2; peek(t, 0) != ')'; t->at++) {
+        if (t->at >= t->in.len) {
+            return invalid(t, "parentheses () not balanced");
+        }
+        if (!kl_regex_flag(peek(t, 0), flags)) {
+            return unsupported(t, "this embedded option");
+        }
+    }
+    t->at++;
+    return KL_OK;
+}
+
+static enum kl_rc translate(struct translation *t, unsigned *flags) {
     if (t->in.len > MAX_PATTERN) {
         return invalid(t, "regular expression is too complex");
     }
     if (kl_slice_starts_with(t->in, KL_S("***"))) {
         return unsupported(t, "a director (***)");
     }
+    KL_TRY(translate_options(t, flags));
     while (t->at < t->in.len) {
         char c = peek(t, 0);
         switch (c) {
@@ -228,7 +263,7 @@ static enum kl_rc translate(struct translation *t) {
             break;
         case '{':
             KL_TRY(translate_braces(t));
-            skip_lazy(t);
+            skip_lazy(t, t->fixed);
             break;
         case ')':
             if (t->open-- == 0) {
@@ -238,16 +273,18 @@ static enum kl_rc translate(struct translation *t) {
             t->at++;
             break;
         default:
+            t->alternatives = t->alternatives || (c == '|' && t->open == 0);
             kl_buf_putc(t->out, c);
             t->at++;
             if (c == '*' || c == '+' || c == '?') {
-                skip_lazy(t);
+                skip_lazy(t, false);
                 if (peek(t, 0) == '*' || peek(t, 0) == '+' || peek(t, 0) == '?') {
                     return invalid(t, "quantifier operand invalid");
                 }
             }
         }
     }
+    t->re->shortest = t->re->shortest && !t->alternatives;
     return KL_OK;
 }
 
@@ -259,8 +296,8 @@ struct kept_pattern {
     char *text;
     size_t len;
     uint64_t used;
-    bool fold;
-    regex_t re;
+    unsigned flags;
+    struct kl_regex re;
 };
 struct kept_patterns {
     struct kept_pattern slots[KEPT_PATTERNS];
@@ -271,7 +308,7 @@ static pthread_key_t kept_key;
 
 static void drop_pattern(struct kept_pattern *k) {
     if (k->text) {
-        regfree(&k->re);
+        regfree(&k->re.posix);
         free(k->text);
         k->text = NULL;
     }
@@ -300,11 +337,33 @@ static struct kept_patterns *kept_of_thread(void) {
     return all;
 }
 
-static enum kl_rc compile(struct kl_slice pattern, bool fold, regex_t *re, struct kl_err *err) {
+bool kl_regex_flag(char c, unsigned *flags) {
+    switch (c) {
+    case 'i':
+        *flags |= KL_REGEX_FOLD;
+        return true;
+    case 'c':
+        *flags &= ~(unsigned)KL_REGEX_FOLD;
+        return true;
+    case 'n':
+    case 'm':
+        *flags |= KL_REGEX_LINES;
+        return true;
+    case 's':
+        *flags &= ~(unsigned)KL_REGEX_LINES;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum kl_rc compile(
+    struct kl_slice pattern, unsigned flags, struct kl_regex *re, struct kl_err *err) {
     struct kl_buf posix;
     kl_buf_init(&posix, 16 * MAX_PATTERN + 64);
-    struct translation t = {.in = pattern, .out = &posix, .repeat = 1, .err = err};
-    enum kl_rc rc = translate(&t);
+    *re = (struct kl_regex){0};
+    struct translation t = {.in = pattern, .out = &posix, .repeat = 1, .re = re, .err = err};
+    enum kl_rc rc = translate(&t, &flags);
     if (rc == KL_OK && t.open > 0) {
         rc = invalid(&t, "parentheses () not balanced");
     }
@@ -313,10 +372,12 @@ static enum kl_rc compile(struct kl_slice pattern, bool fold, regex_t *re, struc
         rc = invalid(&t, "regular expression is too complex");
     }
     if (rc == KL_OK) {
-        int code = regcomp(re, posix.data, REG_EXTENDED | REG_NOSUB | (fold ? REG_ICASE : 0));
+        int code = regcomp(&re->posix, posix.data,
+            REG_EXTENDED | (flags & KL_REGEX_FOLD ? REG_ICASE : 0) |
+                (flags & KL_REGEX_LINES ? REG_NEWLINE : 0));
         if (code != 0) {
             char why[128];
-            regerror(code, re, why, sizeof(why));
+            regerror(code, &re->posix, why, sizeof(why));
             rc = invalid(&t, why);
         }
     }
@@ -324,13 +385,13 @@ static enum kl_rc compile(struct kl_slice pattern, bool fold, regex_t *re, struc
     return rc;
 }
 
-/* Borrowed until the next call on this thread. */
-static enum kl_rc compiled(struct kl_slice pattern, bool fold, regex_t **ret, struct kl_err *err) {
+enum kl_rc kl_regex_get(struct kl_slice pattern, unsigned flags, const struct kl_regex **ret,
+    struct kl_err *err) {
     struct kept_patterns *all = kept_of_thread();
     struct kept_pattern *victim = &all->slots[0];
     for (size_t i = 0; i < KEPT_PATTERNS; i++) {
         struct kept_pattern *k = &all->slots[i];
-        if (k->text && k->fold == fold && kl_slice_eq(kl_slice(k->text, k->len), pattern)) {
+        if (k->text && k->flags == flags && kl_slice_eq(kl_slice(k->text, k->len), pattern)) {
             k->used = ++all->clock;
             *ret = &k->re;
             return KL_OK;
@@ -339,43 +400,107 @@ static enum kl_rc compiled(struct kl_slice pattern, bool fold, regex_t **ret, st
             victim = k;
         }
     }
-    regex_t re;
-    KL_TRY(compile(pattern, fold, &re, err));
+    locale_t utf8 = kl_expr__utf8_locale();
+    if (!utf8) {
+        return kl_fail(
+            err, KL_E_UNSUPPORTED, "regular expressions need the locale C.UTF-8 on the server");
+    }
+    struct kl_regex re;
+    locale_t before = uselocale(utf8);
+    enum kl_rc rc = compile(pattern, flags, &re, err);
+    uselocale(before);
+    if (rc != KL_OK) {
+        return rc;
+    }
     drop_pattern(victim);
     victim->text = kl_xmalloc(pattern.len + 1);
-    memcpy(victim->text, pattern.ptr, pattern.len);
+    if (pattern.len) {
+        memcpy(victim->text, pattern.ptr, pattern.len);
+    }
     victim->len = pattern.len;
-    victim->fold = fold;
+    victim->flags = flags;
     victim->re = re;
     victim->used = ++all->clock;
     *ret = &victim->re;
     return KL_OK;
 }
 
-static enum kl_rc regex_match(
-    struct kl_slice text, struct kl_slice pattern, bool fold, bool *ret, struct kl_err *err) {
-    locale_t utf8 = kl_expr__utf8_locale();
-    if (!utf8) {
-        return kl_fail(
-            err, KL_E_UNSUPPORTED, "regular expressions need the locale C.UTF-8 on the server");
+/* ---- searching ---- */
+
+static int exec(const struct kl_regex *re, struct kl_slice text, size_t from, size_t end,
+    regmatch_t *m, size_t n) {
+    m[0].rm_so = (regoff_t)from;
+    m[0].rm_eo = (regoff_t)end;
+    return regexec(&re->posix, text.ptr ? text.ptr : "", n, m,
+        REG_STARTEND | (end < text.len ? REG_NOTEOL : 0));
+}
+
+#define MAX_SHORTEST ((size_t)64 << 10)
+
+/* m[0] is the longest match: the shortest that starts there. */
+static int shorten(
+    const struct kl_regex *re, struct kl_slice text, regmatch_t *m, size_t n) {
+    regoff_t start = m[0].rm_so, longest = m[0].rm_eo;
+    for (regoff_t end = start; end < longest; end++) {
+        bool boundary = ((unsigned char)text.ptr[end] & 0xC0) != 0x80;
+        int code = boundary ? exec(re, text, (size_t)start, (size_t)end, m, n) : REG_NOMATCH;
+        if (code == 0 && m[0].rm_so == start && m[0].rm_eo == end) {
+            return 0;
+        }
+        if (code != 0 && code != REG_NOMATCH) {
+            return code;
+        }
     }
+    return exec(re, text, (size_t)start, (size_t)longest, m, n);
+}
+
+enum kl_rc kl_regex_search(const struct kl_regex *re, struct kl_slice text, size_t from,
+    regmatch_t *m, size_t n, bool *ret, struct kl_err *err) {
     if (text.len > INT_MAX) {
         return kl_fail(err, KL_E_TOO_LARGE, "the text is too long for a regular expression");
     }
-    locale_t before = uselocale(utf8);
-    regex_t *re;
-    enum kl_rc rc = compiled(pattern, fold, &re, err);
-    if (rc == KL_OK) {
-        /* Not regexec(): this one takes a length, and text here ends in no NUL. */
-        regoff_t len = (regoff_t)text.len;
-        regoff_t found = re_search(re, text.len ? text.ptr : "", len, 0, len, NULL);
-        *ret = found >= 0;
-        if (found < -1) {
-            rc = kl_fail(err, KL_E_TOO_LARGE, "regular expression failed: out of memory");
+    locale_t before = uselocale(kl_expr__utf8_locale());
+    int code = exec(re, text, from, text.len, m, n);
+    enum kl_rc rc = KL_OK;
+    if (code == 0 && n > 0 && re->shortest) {
+        if ((size_t)(m[0].rm_eo - m[0].rm_so) > MAX_SHORTEST) {
+            rc = kl_fail(err, KL_E_TOO_LARGE,
+                "the text is too long for a regular expression with a lazy quantifier");
+        } else {
+            code = shorten(re, text, m, n);
         }
     }
     uselocale(before);
-    return rc;
+    *ret = code == 0;
+    return rc == KL_OK && code != 0 && code != REG_NOMATCH
+               ? kl_fail(err, KL_E_TOO_LARGE, "regular expression failed: out of memory")
+               : rc;
+}
+
+enum kl_rc kl_regex_match(struct kl_slice text, struct kl_slice pattern, unsigned flags, bool *ret,
+    struct kl_err *err) {
+    const struct kl_regex *re;
+    regmatch_t m[1]; /* says where to look */
+    KL_TRY(kl_regex_get(pattern, flags, &re, err));
+    if (text.len > INT_MAX) {
+        return kl_fail(err, KL_E_TOO_LARGE, "the text is too long for a regular expression");
+    }
+    locale_t before = uselocale(kl_expr__utf8_locale());
+    int code = exec(re, text, 0, text.len, m, 1);
+    uselocale(before);
+    *ret = code == 0;
+    return code == 0 || code == REG_NOMATCH
+               ? KL_OK
+               : kl_fail(err, KL_E_TOO_LARGE, "regular expression failed: out of memory");
+}
+
+enum kl_rc kl_regex_check(const struct kl_expr *pattern, unsigned flags, struct kl_err *err) {
+    const struct kl_regex *ignored;
+    if (!kl_expr__is_const(pattern) || pattern->value.null) {
+        return KL_OK;
+    }
+    enum kl_rc rc = kl_regex_get(kl_val_slice(&pattern->value), flags, &ignored, err);
+    return rc == KL_E_UNSUPPORTED ? rc : KL_OK; /* any other error is that of the row */
 }
 
 static enum kl_rc eval_regex(
@@ -388,7 +513,8 @@ static enum kl_rc eval_regex(
         return KL_OK;
     }
     bool match;
-    KL_TRY(regex_match(kl_val_slice(&text), kl_val_slice(&pattern), e->fold, &match, err));
+    KL_TRY(kl_regex_match(kl_val_slice(&text), kl_val_slice(&pattern),
+        e->fold ? KL_REGEX_FOLD : 0, &match, err));
     *ret = kl_val_bool(match != e->negate);
     return KL_OK;
 }
@@ -400,14 +526,8 @@ enum kl_rc kl_expr__regex(struct kl_expr_builder *b, bool negate, bool fold, str
                            : KL_OP_REGEX;
     struct kl_expr *args[2] = {l, r}, *e;
     KL_TRY(kl_expr__want_text(b, op, args, position, err));
-    if (kl_expr__is_const(args[1]) && !args[1]->value.null) {
-        bool ignored;
-        enum kl_rc rc = regex_match(KL_S(""), kl_val_slice(&args[1]->value), fold, &ignored, err);
-        if (rc ==
-            KL_E_UNSUPPORTED) { /* found out now, so that another executor can take the statement */
-            return rc;
-        }
-    }
+    /* Found out now, so that another executor can take the statement. */
+    KL_TRY(kl_regex_check(args[1], fold ? KL_REGEX_FOLD : 0, err));
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_REGEX, KL_TYPE(BOOLEAN), args, 2, &e, err));
     e->negate = negate;
     e->fold = fold;

@@ -4,6 +4,7 @@
  *
  * Unless a function says otherwise it is strict: all arguments are evaluated, and if any is NULL so
  * is the result. */
+#include "sql/expr_regex.h"
 #include "sql/func_internal.h"
 
 #include <stdio.h>
@@ -60,7 +61,7 @@ enum kl_rc kl_expr__text_room(struct kl_eval *ev, size_t len, char **ret, struct
 /* ---- fitting arguments ---- */
 
 /* The letter of argument i, '\0' when there may not be so many. */
-static char letter_of(const char *args, size_t i) {
+char kl_func__letter(const char *args, size_t i) {
     char last = '\0';
     for (; *args; args++) {
         if (*args == '|') {
@@ -77,7 +78,7 @@ static char letter_of(const char *args, size_t i) {
     return '\0';
 }
 
-static size_t least_args(const char *args) {
+size_t kl_func__least_args(const char *args) {
     const char *bar = strchr(args, '|');
     return bar ? (size_t)(bar - args) : strlen(args);
 }
@@ -88,7 +89,7 @@ static bool is_point(uint8_t id) {
 
 /* Whether an argument fits a letter, and the type that it is coerced to (KL_T_NULL: stays as it
  * is). */
-static bool fits(char letter, struct kl_type t, struct kl_type *ret_to) {
+bool kl_func__fits(char letter, struct kl_type t, struct kl_type *ret_to) {
     bool open = t.id == KL_T_NULL;
     *ret_to = KL_TYPE(NULL);
     switch (letter) {
@@ -114,6 +115,14 @@ static bool fits(char letter, struct kl_type t, struct kl_type *ret_to) {
         return true;
     case 'B':
         return t.id == KL_T_BYTES;
+    case 'f':
+        return t.id == KL_T_FLOAT;
+    case 'y':
+        *ret_to = open ? KL_TYPE(BYTES) : *ret_to;
+        return open || t.id == KL_T_BYTES;
+    case 'b':
+        *ret_to = open ? KL_TYPE(BOOLEAN) : *ret_to;
+        return open || t.id == KL_T_BOOLEAN;
     case 'k':
         *ret_to = kl_type_is_integer(t.id) ? KL_TYPE(BIGINT) : KL_TYPE(TEXT);
         return open || kl_type_is_integer(t.id) || kl_type_is_text(t.id);
@@ -134,11 +143,11 @@ static bool fits(char letter, struct kl_type t, struct kl_type *ret_to) {
 
 static bool matches(const struct kl_func *f, struct kl_expr *const *args, size_t n) {
     struct kl_type ignored;
-    if (n < least_args(f->args)) {
+    if (n < kl_func__least_args(f->args)) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (!fits(letter_of(f->args, i), args[i]->type, &ignored)) {
+        if (!kl_func__fits(kl_func__letter(f->args, i), args[i]->type, &ignored)) {
             return false;
         }
     }
@@ -161,6 +170,8 @@ static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const
         return KL_TYPE(BOOLEAN);
     case 'j':
         return KL_TYPE(JSON);
+    case 'B':
+        return KL_TYPE(BYTES);
     case 'u':
         return KL_TYPE(UUID);
     case 'z':
@@ -195,11 +206,14 @@ static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f,
     }
     for (size_t i = 0; i < n; i++) {
         struct kl_type to;
-        fits(letter_of(f->args, i), given[i]->type, &to);
+        kl_func__fits(kl_func__letter(f->args, i), given[i]->type, &to);
         args[i] = given[i];
         if (to.id != KL_T_NULL) {
             KL_TRY(kl_expr__coerce(b, given[i], to, position, &args[i], err));
         }
+    }
+    if (f->flags & KL_FUNC_REGEX) {
+        KL_TRY(kl_regex_check(args[1], 0, err));
     }
     KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CALL, result_type(f, args), args, n, &e, err));
     e->func = f;

@@ -2,6 +2,7 @@
 #ifndef KL_SQL_FUNC_INTERNAL_H
 #define KL_SQL_FUNC_INTERNAL_H
 
+#include "duck/duck.h"
 #include "sql/expr_internal.h"
 
 kl_func_fn kl_func__lower, kl_func__upper, kl_func__char_length, kl_func__octet_length,
@@ -22,6 +23,27 @@ kl_func_fn kl_func__json_get, kl_func__json_get_str, kl_func__json_get_int, kl_f
     kl_func__json_has; /* func_json.c */
 kl_func_fn kl_func__cosine_distance, kl_func__l2_distance,
     kl_func__inner_product; /* func_vector.c */
+kl_func_fn kl_func__translate, kl_func__initcap, kl_func__ascii, kl_func__chr, kl_func__bit_length,
+    kl_func__text_of, kl_func__to_hex, kl_func__overlay, kl_func__quote_literal, kl_func__quote_nullable,
+    kl_func__quote_ident, kl_func__num_nonnulls, kl_func__num_nulls,
+    kl_func__format; /* func_string.c */
+kl_func_fn kl_func__md5, kl_func__sha224, kl_func__sha256, kl_func__sha384, kl_func__sha512,
+    kl_func__encode, kl_func__decode, kl_func__convert_from, kl_func__convert_to,
+    kl_func__get_byte, kl_func__set_byte, kl_func__substr_bytes,
+    kl_func__position_bytes; /* func_bytes.c */
+kl_func_fn kl_func__cbrt, kl_func__sinh, kl_func__cosh, kl_func__tanh, kl_func__asinh,
+    kl_func__acosh, kl_func__atanh, kl_func__sin, kl_func__cos, kl_func__tan, kl_func__cot,
+    kl_func__asin, kl_func__acos, kl_func__atan, kl_func__atan2, kl_func__degrees,
+    kl_func__radians, kl_func__gcd, kl_func__lcm, kl_func__factorial, kl_func__div,
+    kl_func__width_bucket, kl_func__scale; /* func_math.c */
+kl_func_fn kl_func__regexp_like, kl_func__regexp_substring, kl_func__regexp_substr,
+    kl_func__regexp_count, kl_func__regexp_instr, kl_func__regexp_replace,
+    kl_func__regexp_replace_from, kl_func__regexp_match, kl_func__regexp_matches,
+    kl_func__regexp_split, kl_func__similar_to; /* func_regex.c */
+
+/* What was written becomes the result; gives the buffer up. */
+enum kl_rc kl_func__take(struct kl_eval *ev, struct kl_buf *out, uint8_t type, struct kl_val *ret,
+    struct kl_err *err);
 
 /* Turns an untyped vector literal into an EMBEDDING while building, a parameter into a derived one.
  */

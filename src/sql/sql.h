@@ -255,4 +255,8 @@ enum kl_rc kl_sql_describe_history(const struct kl_table *t, struct kl_sink *sin
  * caller wrote them. Nothing of the rows. */
 void kl_sql_explain(const struct kl_plan *p, struct kl_buf *out);
 
+/* Functions of the native executor that printed statements call: for struct kl_duck_options. */
+struct kl_duck_native;
+void kl_sql_duck_natives(const struct kl_duck_native **ret, size_t *ret_n);
+
 #endif
