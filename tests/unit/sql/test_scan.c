@@ -50,7 +50,7 @@ static void kinds(void **state) {
     tokens("\x01", "!:\x01");
     tokens("'a", "!:'a");
     tokens("\"a", "!:\"a");
-    tokens("a /* b", "w:a !: /* b");
+    tokens("a /* b", "w:a !:/* b");
     tokens("eXists xX'a'", "w:eXists w:xX s:'a'");
     tokens("\\", "!:\\");
 }
