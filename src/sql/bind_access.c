@@ -1,38 +1,20 @@
-/* How a statement reaches its rows: by primary key when the condition fixes all of it, else by a
- * scan. And the key itself, at execution. */
+/* The access path of a statement over one table, and the key of a point access at execution. */
+#include "sql/access.h"
 #include "sql/bind_internal.h"
-
-static bool is_float(uint8_t id) {
-    return id == KL_T_FLOAT || id == KL_T_DOUBLE;
-}
-
-/* Does `column = value` mean one key? Not where the comparison goes through floating point, in
- * which several keys may be equal; nor for floating-point keys, whose two zeros are equal but
- * encode differently. */
-static bool fixes_key(struct kl_type column, struct kl_type value) {
-    return !is_float(column.id) && !is_float(value.id);
-}
 
 enum kl_rc kl_sql__bind_access(
     struct kl_binder *b, const struct kl_expr *filter, struct kl_err *err) {
-    const struct kl_table *t = b->table;
-    if (!t || !filter || t->n_pk == 0 || (t->type != KL_TABLE_USER && t->type != KL_TABLE_SHARED)) {
+    if (!b->table) {
         return KL_OK;
     }
-    const struct kl_expr **pk = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, t->n_pk);
-    if (!pk) {
-        return kl_sql__no_room(err);
-    }
-    for (size_t i = 0; i < t->n_pk; i++) {
-        unsigned slot = b->slot_of[t->pk[i]];
-        pk[i] = slot > 0 ? kl_expr_equality(filter, slot - 1) : NULL;
-        if (!pk[i] || kl_expr_volatile(pk[i]) ||
-            !fixes_key(t->cols[t->pk[i]].type, kl_expr_type(pk[i]))) {
-            return KL_OK;
-        }
-    }
-    b->plan->access.pk = pk;
-    return KL_OK;
+    struct kl_access_input in = {
+        .table = b->table,
+        .slots = b->slots,
+        .n_slots = b->n_slots,
+        .filter = filter,
+        .arena = b->eb.arena,
+    };
+    return kl_sql__choose_access(&in, &b->plan->access, err);
 }
 
 enum kl_rc kl_sql_point_key(const struct kl_expr *const *pk, const struct kl_table *t,

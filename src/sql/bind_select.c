@@ -3,7 +3,9 @@
  *
  * Without ORDER BY rows come in primary key order where the table has one: clients page through
  * tables without asking for an order, and get the same answer whatever executor runs it. */
+#include "sql/access.h"
 #include "sql/bind_internal.h"
+#include "sql/expr_internal.h"
 
 static enum kl_rc not_native(struct kl_err *err, const char *what) {
     return kl_fail(err, KL_E_UNSUPPORTED, "%s needs the analytical executor", what);
@@ -217,8 +219,7 @@ static enum kl_rc bind_order(struct kl_binder *b, const PgQuery__SelectStmt *s,
 
 static enum kl_rc key_order(struct kl_binder *b, struct kl_select *sel, struct kl_err *err) {
     const struct kl_table *t = b->table;
-    if (!t || t->n_pk == 0 || t->type == KL_TABLE_STREAM || t->type == KL_TABLE_SYSTEM ||
-        b->plan->access.pk) {
+    if (!t || t->n_pk == 0 || t->type == KL_TABLE_STREAM || t->type == KL_TABLE_SYSTEM) {
         return KL_OK;
     }
     sel->order = KL_ARENA_ARRAY(b->eb.arena, struct kl_order_key, t->n_pk);
@@ -263,6 +264,55 @@ static enum kl_rc bind_from(struct kl_binder *b, const PgQuery__SelectStmt *s, s
     return kl_sql__binder_scope(b, t, v->alias, false, err);
 }
 
+/* Slots are numbered as they are met: those of the condition first, then those that rows are ordered
+ * by, so that a scan can leave the others for the rows that matter. */
+static void meet_order(struct kl_binder *b, const PgQuery__SelectStmt *s) {
+    for (size_t i = 0; b->table && i < s->n_sort_clause; i++) {
+        const PgQuery__Node *n = s->sort_clause[i]->sort_by->node;
+        int col;
+        struct kl_expr *e;
+        if (n && n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF &&
+            kl_sql__bind_column(b, n->column_ref, &col, NULL) == KL_OK) {
+            (void)!kl_sql__bind_slot(b, col, &e, NULL);
+        }
+    }
+}
+
+static size_t slots_of(const struct kl_expr *e) {
+    size_t n = e->kind == KL_EXPR_KIND_SLOT ? e->index + 1u : 0;
+    for (uint32_t i = 0; i < e->n_args; i++) {
+        n = KL_MAX(n, slots_of(e->args[i]));
+    }
+    return n;
+}
+
+static enum kl_rc choose_access(struct kl_binder *b, struct kl_select *sel, struct kl_err *err) {
+    if (!b->table) {
+        return KL_OK;
+    }
+    struct kl_access_input in = {
+        .table = b->table,
+        .slots = b->slots,
+        .n_slots = b->n_slots,
+        .filter = sel->filter,
+        .order = sel->order,
+        .n_order = sel->n_order,
+        .limited = sel->limit,
+        .counts = sel->n_aggs > 0 && b->n_slots == 0,
+        .arena = b->eb.arena,
+    };
+    KL_TRY(kl_sql__choose_access(&in, &b->plan->access, err));
+    if (b->plan->access.ordered) {
+        sel->n_order = 0;
+    }
+    sel->n_order_slots = sel->n_filter_slots;
+    for (size_t i = 0; i < sel->n_order; i++) {
+        sel->n_order_slots = KL_MAX(sel->n_order_slots, slots_of(sel->order[i].expr));
+    }
+    sel->staged = true;
+    return KL_OK;
+}
+
 static enum kl_rc bind_body(
     struct kl_binder *b, const PgQuery__SelectStmt *s, struct kl_select *sel, struct kl_err *err) {
     struct kl_outputs o = {0};
@@ -271,6 +321,8 @@ static enum kl_rc bind_body(
         KL_TRY(kl_sql__bind_condition(b, s->where_clause, "WHERE", &filter, err));
         sel->filter = filter;
     }
+    sel->n_filter_slots = b->n_slots;
+    meet_order(b, s);
     for (size_t i = 0; i < s->n_target_list; i++) {
         b->collect_aggs |= kl_sql__has_aggregate(s->target_list[i]->res_target->val);
     }
@@ -285,14 +337,14 @@ static enum kl_rc bind_body(
     sel->n_output = o.n;
     sel->aggs = b->aggs;
     sel->n_aggs = b->n_aggs;
-    KL_TRY(kl_sql__bind_access(b, sel->filter, err));
     if (s->n_sort_clause > 0) {
         KL_TRY(bind_order(b, s, &o, sel, err));
     } else if (!aggregates) {
         KL_TRY(key_order(b, sel, err));
     }
     KL_TRY(bind_count(b, s->limit_count, "LIMIT", &sel->limit, err));
-    return bind_count(b, s->limit_offset, "OFFSET", &sel->offset, err);
+    KL_TRY(bind_count(b, s->limit_offset, "OFFSET", &sel->offset, err));
+    return choose_access(b, sel, err);
 }
 
 enum kl_rc kl_sql__bind_select(struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_err *err) {

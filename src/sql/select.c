@@ -25,7 +25,7 @@ struct run {
     uint64_t limit, offset; /* limit UINT64_MAX: none */
     uint64_t scanned, sent;
     struct kl_arena_mark mark;
-    bool marked;
+    bool marked, staged;
 };
 
 static enum kl_rc check_stop(const struct run *r, struct kl_err *err) {
@@ -100,6 +100,11 @@ static enum kl_rc next_match(struct run *r, struct kl_err *err) {
     }
 }
 
+/* More slots of the row that next_match() found. */
+static enum kl_rc fill(struct run *r, size_t from, size_t to, struct kl_err *err) {
+    return r->staged && from < to ? r->src->fill(r->src, from, to, r->row, err) : KL_OK;
+}
+
 static enum kl_rc project(struct run *r, struct kl_err *err) {
     for (size_t i = 0; i < r->sel->n_output; i++) {
         KL_TRY(kl_expr_eval(r->sel->output[i], r->ev, &r->out[i], err));
@@ -128,6 +133,7 @@ static enum kl_rc run_stream(struct run *r, struct kl_err *err) {
             skipped++;
             continue;
         }
+        KL_TRY(fill(r, r->sel->n_filter_slots, r->sel->n_slots, err));
         KL_TRY(project(r, err));
         KL_TRY(send(r, r->out, err));
     }
@@ -142,6 +148,7 @@ static enum kl_rc fill_sorter(struct run *r, struct kl_sorter *s, struct kl_err 
     bool ordered = r->sel->n_order > 0;
     enum kl_rc rc = KL_OK;
     while ((ordered ? s->bound > 0 : s->n < s->bound) && (rc = next_match(r, err)) == KL_OK) {
+        KL_TRY(fill(r, r->sel->n_filter_slots, r->sel->n_order_slots, err));
         for (size_t i = 0; i < r->sel->n_order; i++) {
             KL_TRY(kl_expr_eval(r->sel->order[i].expr, r->ev, &r->keys[i], err));
         }
@@ -149,6 +156,7 @@ static enum kl_rc fill_sorter(struct run *r, struct kl_sorter *s, struct kl_err 
             s->arrived++;
             continue;
         }
+        KL_TRY(fill(r, r->sel->n_order_slots, r->sel->n_slots, err));
         KL_TRY(project(r, err));
         KL_TRY(kl_sorter__add(s, r->keys, r->out, err));
     }
@@ -201,7 +209,8 @@ static enum kl_rc run_aggregates(struct run *r, struct kl_err *err) {
     struct kl_agg_state *s = kl_agg__new(r->sel->aggs, r->sel->n_aggs);
     enum kl_rc rc;
     while ((rc = next_match(r, err)) == KL_OK) {
-        rc = kl_agg__add(s, r->ev, err);
+        rc = fill(r, r->sel->n_filter_slots, r->sel->n_slots, err);
+        rc = rc == KL_OK ? kl_agg__add(s, r->ev, err) : rc;
         if (rc != KL_OK) {
             break;
         }
@@ -224,6 +233,10 @@ static enum kl_rc run_shape(struct run *r, struct kl_err *err) {
         return kl_expr__no_memory(err);
     }
     r->ev->row = r->row;
+    r->staged = sel->staged && r->src->fill && sel->n_filter_slots < sel->n_slots;
+    if (r->staged) {
+        r->src->n_first = sel->n_filter_slots;
+    }
     if (sel->n_aggs > 0) {
         return run_aggregates(r, err);
     }

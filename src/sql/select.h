@@ -21,6 +21,9 @@ struct kl_select {
     /* What the source must deliver: slot i of a row is column slots[i] of the table (KL_COL_SEQ, KL_COL_DELETED too). */
     const int16_t *slots;
     size_t n_slots;
+    /* staged: the filter sees only the first n_filter_slots of them, it and the order only the first n_order_slots. */
+    bool staged;
+    size_t n_filter_slots, n_order_slots;
     const struct kl_expr *filter; /* NULL: every row */
     /* Without aggregates: one expression per output column, over the table's slots. With aggregates (n_aggs > 0): the output expressions
      * see a row whose slots are the aggregates' results, exactly one row comes out, and order is empty. */
