@@ -6,6 +6,7 @@
  *   write SHARED (PUBLIC, PRIVATE, RESTRICTED)                   x      x     x
  *   read, write SHARED of level DBA                                     x     x
  *   own rows of USER and STREAM                           x      x      x     x
+ *   read a view (its query then reads as the caller)      x      x      x     x
  *   information_schema                           x        x      x      x     x
  *   system.namespaces                                     x      x      x     x
  *   other system.*, every table of `dba`                                x     x
@@ -122,8 +123,8 @@ enum kl_rc kl_auth_may_use_namespace(enum kl_role role, struct kl_slice ns, stru
 }
 
 enum kl_rc kl_auth_may_alter(enum kl_role role, const struct kl_table *t, struct kl_err *err) {
-    enum kl_role least = is_dba_only(t) ? KL_ROLE_DBA : KL_ROLE_SERVICE;
-    if (t->type != KL_TABLE_SYSTEM && role >= least) {
+    bool admins = is_dba_only(t) || t->type == KL_TABLE_VIEW;
+    if (t->type != KL_TABLE_SYSTEM && role >= (admins ? KL_ROLE_DBA : KL_ROLE_SERVICE)) {
         return KL_OK;
     }
     return kl_fail(err, KL_E_PERMISSION_DENIED, "Insufficient privileges to alter table");
@@ -133,7 +134,8 @@ enum kl_rc kl_auth_may_drop(enum kl_role role, const struct kl_table *t, struct 
     if (t->type != KL_TABLE_SYSTEM && role >= KL_ROLE_DBA) {
         return KL_OK;
     }
-    return kl_fail(err, KL_E_PERMISSION_DENIED, "Insufficient privileges to drop this table");
+    return kl_fail(err, KL_E_PERMISSION_DENIED, "Insufficient privileges to drop this %s",
+        t->type == KL_TABLE_VIEW ? "view" : "table");
 }
 
 static enum kl_rc deny(
@@ -156,6 +158,7 @@ static enum kl_role least_to_read(const struct kl_table *t) {
     switch (t->type) {
     case KL_TABLE_USER:
     case KL_TABLE_STREAM:
+    case KL_TABLE_VIEW:
         return KL_ROLE_USER;
     case KL_TABLE_SHARED:
         return t->options.access == KL_ACCESS_PUBLIC ? KL_ROLE_ANONYMOUS : KL_ROLE_SERVICE;
@@ -190,6 +193,9 @@ enum kl_rc kl_auth_may_write(enum kl_role role, const struct kl_table *t, struct
     if (t->type == KL_TABLE_SYSTEM) {
         return kl_fail(err, KL_E_PERMISSION_DENIED,
             "Access denied: System table '%s.%s' cannot be written", t->ns, t->name);
+    }
+    if (t->type == KL_TABLE_VIEW) {
+        return kl_fail(err, KL_E_UNSUPPORTED, "View '%s.%s' cannot be written", t->ns, t->name);
     }
     enum kl_role least = is_dba_only(t)               ? KL_ROLE_DBA
                          : t->type == KL_TABLE_SHARED ? KL_ROLE_SERVICE

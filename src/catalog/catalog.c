@@ -84,6 +84,14 @@ static enum kl_rc load_namespace(
     return KL_OK;
 }
 
+static enum kl_rc load_storage(
+    struct kl_cat *cat, struct kl_slice id, struct kl_slice rec, struct kl_err *err) {
+    struct kl_catalog__storage *s;
+    KL_TRY(kl_catalog__storage_decode(id, rec, &s, err));
+    kl_catalog__cat_put_storage(cat, s);
+    return KL_OK;
+}
+
 static enum kl_rc load_table(
     struct kl_cat *cat, struct kl_slice id_be, struct kl_slice rec, struct kl_err *err) {
     struct kl_reader r;
@@ -130,7 +138,11 @@ enum kl_rc kl_catalog_open(
     KL_TRY(load_identity(s, want_user_shards, &identity, err));
     struct kl_cat *cat = kl_catalog__cat_new();
     kl_catalog__add_system(cat, identity.created_us);
+    kl_catalog__add_local_storage(cat, identity.created_us);
     enum kl_rc rc = load_kind(s, KL_META_NAMESPACE, cat, load_namespace, err);
+    if (rc == KL_OK) {
+        rc = load_kind(s, KL_META_STORAGE, cat, load_storage, err);
+    }
     if (rc == KL_OK) {
         rc = load_kind(s, KL_META_TABLE, cat, load_table, err);
     }

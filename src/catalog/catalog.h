@@ -119,6 +119,7 @@ struct kl_table_version {
     size_t n_cols;
     struct kl_layout layout;
     int16_t *from_current; /* per column of the current version: index in this layout, or -1 (then `missing` applies) */
+    bool recast;           /* one of those columns got another type since */
 };
 
 struct kl_table {
@@ -234,7 +235,7 @@ enum kl_alter_op {
     KL_ALTER_RENAME_TABLE,  /* new_name */
     KL_ALTER_ADD_CHECK,     /* new_name (empty: one is made up), check: the caller has checked that no row violates it */
     KL_ALTER_DROP_CHECK,    /* column: the constraint's name */
-    KL_ALTER_COMMENT,       /* comment (empty: none) on the table, or on `column` */
+    KL_ALTER_COMMENT,       /* comment (empty: none) on the table or view, or on `column`; makes no new schema version */
 };
 struct kl_alter {
     enum kl_alter_op op;
@@ -276,7 +277,9 @@ enum kl_rc kl_cat_drop_table(struct kl_catalog *c, struct kl_slice ns, struct kl
 /* CREATE [OR REPLACE] VIEW: def->type is VIEW. replace: an existing view of that name keeps its id; a table of that name is KL_E_EXISTS either way. */
 enum kl_rc kl_cat_create_view(struct kl_catalog *c, const struct kl_table_def *def, bool replace, int64_t now_us, uint32_t *ret_id,
     struct kl_err *err);
-/* A new index in state BUILDING (of an empty table: the caller may mark it ready in the same change). Name taken: KL_E_EXISTS "relation already exists". */
+/* Indexes are no part of a schema version: making or dropping one leaves the table's version as it is, its struct kl_table is another one.
+ * Name taken by a table, view or index of the namespace: KL_E_EXISTS. Table types USER and SHARED only.
+ * A new index in state BUILDING (of an empty table: the caller may mark it ready in the same change). Name taken: KL_E_EXISTS "relation already exists". */
 enum kl_rc kl_cat_create_index(struct kl_catalog *c, struct kl_slice ns, struct kl_slice table, const struct kl_index_def *def, int64_t now_us,
     uint32_t *ret_id, struct kl_err *err);
 enum kl_rc kl_cat_index_ready(struct kl_catalog *c, uint32_t table_id, uint32_t index_id, struct kl_err *err);

@@ -106,7 +106,12 @@ enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, str
         return kl_fail(
             err, KL_E_EXEC, "Namespace '%.*s' is reserved and cannot be dropped", KL_FMT(name));
     }
-    size_t n = 0, want = ns->n_tables;
+    const struct kl_cat *base = kl_catalog__base(c);
+    size_t n = 0, want = 0;
+    for (size_t i = 0; i < base->n_tables; i++) {
+        const struct kl_table *t = base->tables[i];
+        want += kl_slice_eq_str(name, t->ns) ? 1 + t->n_indexes : 0;
+    }
     uint32_t *ids = KL_ARENA_ARRAY(arena, uint32_t, want + 1);
     if (!ids) {
         return kl_fail(
@@ -117,6 +122,9 @@ enum kl_rc kl_cat_drop_namespace(struct kl_catalog *c, struct kl_slice name, str
         struct kl_table *t = draft->tables[i];
         if (kl_slice_eq_str(name, t->ns)) {
             ids[n++] = t->id;
+            for (size_t j = 0; j < t->n_indexes; j++) {
+                ids[n++] = t->indexes[j].id;
+            }
             drop_table(c, t);
         }
     }
@@ -150,6 +158,40 @@ enum kl_rc kl_catalog__find_table(struct kl_catalog *c, const char *verb, struct
         return kl_fail(err, KL_E_NOT_FOUND, "Not found: Table '%.*s' not found in namespace '%.*s'",
             KL_FMT(name), KL_FMT(ns));
     }
+    return KL_OK;
+}
+
+struct kl_table kl_catalog__spec(const struct kl_table *t) {
+    /* Field by field: the counter beside them moves under other threads' hands. */
+    return (struct kl_table){.id = t->id,
+        .type = t->type,
+        .ns = t->ns,
+        .name = t->name,
+        .options = t->options,
+        .versions = t->versions,
+        .n_versions = t->n_versions,
+        .version = t->version,
+        .indexes = t->indexes,
+        .n_indexes = t->n_indexes,
+        .checks = t->checks,
+        .n_checks = t->n_checks,
+        .view_sql = t->view_sql,
+        .view_ns = t->view_ns,
+        .created_us = t->created_us,
+        .updated_us = t->updated_us,
+        .comment = t->comment,
+        .system_ordinal = t->system_ordinal,
+        .next_ordinal = t->next_ordinal,
+        .next_column_id = t->next_column_id};
+}
+
+enum kl_rc kl_catalog__store_spec(
+    struct kl_catalog *c, const struct kl_table *spec, struct kl_err *err) {
+    struct kl_buf rec;
+    struct kl_table *t;
+    KL_TRY(kl_catalog__table_make(spec, &rec, &t, err));
+    kl_catalog__store_table(c, t, kl_buf_view(&rec));
+    kl_buf_deinit(&rec);
     return KL_OK;
 }
 
@@ -226,8 +268,8 @@ static enum kl_rc check_columns(const struct kl_table_def *def, struct kl_err *e
     return check_primary_key(def, err);
 }
 
-static enum kl_rc fit_options(
-    const struct kl_table_def *def, struct kl_table_options *ret, struct kl_err *err) {
+static enum kl_rc fit_options(struct kl_catalog *c, const struct kl_table_def *def,
+    struct kl_table_options *ret, struct kl_err *err) {
     struct kl_table_options o = def->options;
     if (def->type == KL_TABLE_STREAM && o.ttl_seconds == 0) {
         return kl_fail(err, KL_E_INVALID_SQL, "STREAM tables must specify 'TTL_SECONDS'");
@@ -239,7 +281,7 @@ static enum kl_rc fit_options(
         return kl_fail(err, KL_E_INVALID_SQL, "USE_USER_STORAGE is only supported for USER tables");
     }
     o.storage_id = o.storage_id ? o.storage_id : KL_CATALOG_STORAGE;
-    if (strcmp(o.storage_id, KL_CATALOG_STORAGE) != 0) {
+    if (!kl_cat_storage(kl_catalog__base(c), kl_slice_str(o.storage_id))) {
         return kl_fail(err, KL_E_NOT_FOUND, "Storage '%s' does not exist", o.storage_id);
     }
     if (def->type != KL_TABLE_SHARED || o.access == 0) {
@@ -252,18 +294,24 @@ static enum kl_rc fit_options(
     return KL_OK;
 }
 
+enum kl_rc kl_catalog__check_namespace(
+    struct kl_catalog *c, struct kl_slice ns, struct kl_slice name, struct kl_err *err) {
+    KL_TRY(refuse_system("create", ns, name, err));
+    if (!kl_cat_namespace(kl_catalog__base(c), ns)) {
+        return kl_fail(err, KL_E_NOT_FOUND,
+            "Namespace '%.*s' does not exist. Create it first with CREATE NAMESPACE %.*s",
+            KL_FMT(ns), KL_FMT(ns));
+    }
+    return KL_OK;
+}
+
 static enum kl_rc check_table(
     struct kl_catalog *c, const struct kl_table_def *def, struct kl_err *err) {
     KL_ASSERT(def->type >= KL_TABLE_USER && def->type <= KL_TABLE_STREAM);
     KL_TRY(refuse_system("create", def->ns, def->name, err));
     KL_TRY(kl_name_check("table", def->name, err));
-    const struct kl_cat *base = kl_catalog__base(c);
-    if (!kl_cat_namespace(base, def->ns)) {
-        return kl_fail(err, KL_E_NOT_FOUND,
-            "Namespace '%.*s' does not exist. Create it first with CREATE NAMESPACE %.*s",
-            KL_FMT(def->ns), KL_FMT(def->ns));
-    }
-    if (kl_cat_table(base, def->ns, def->name)) {
+    KL_TRY(kl_catalog__check_namespace(c, def->ns, def->name, err));
+    if (kl_catalog__name_taken(kl_catalog__base(c), NULL, def->ns, def->name)) {
         return kl_fail(err, KL_E_EXISTS, "Already exists: Table %.*s.%.*s already exists",
             KL_FMT(def->ns), KL_FMT(def->name));
     }
@@ -304,7 +352,17 @@ static void store_counter(struct kl_catalog *c, uint64_t next) {
     kl_buf_deinit(&value);
 }
 
-static const char *text_of(struct kl_arena *arena, struct kl_slice s) {
+enum kl_rc kl_catalog__take_id(struct kl_catalog *c, uint32_t *ret, struct kl_err *err) {
+    KL_TRY(next_table_id(c, ret, err));
+    store_counter(c, (uint64_t)*ret + 1);
+    return KL_OK;
+}
+
+enum kl_rc kl_catalog__too_large(struct kl_err *err) {
+    return kl_fail(err, KL_E_TOO_LARGE, "The table definition is too large");
+}
+
+const char *kl_catalog__text(struct kl_arena *arena, struct kl_slice s) {
     return kl_arena_dup(arena, s).ptr;
 }
 
@@ -313,14 +371,14 @@ static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena 
     struct kl_table *spec, struct kl_err *err) {
     struct kl_column *cols = KL_ARENA_ARRAY(arena, struct kl_column, def->n_cols);
     struct kl_table_version *v = KL_ARENA_NEW(arena, struct kl_table_version);
-    spec->ns = text_of(arena, def->ns);
-    spec->name = text_of(arena, def->name);
+    spec->ns = kl_catalog__text(arena, def->ns);
+    spec->name = kl_catalog__text(arena, def->name);
     bool full = !cols || !v || !spec->ns || !spec->name;
     for (size_t i = 0; i < def->n_cols && !full; i++) {
         const struct kl_column_def *d = &def->cols[i];
         cols[i] = (struct kl_column){.id = (uint32_t)i + 1,
             .ordinal = (uint16_t)(i + 1),
-            .name = text_of(arena, d->name),
+            .name = kl_catalog__text(arena, d->name),
             .type = d->type,
             .nullable = d->nullable && d->pk_pos == 0,
             .pk_pos = d->pk_pos,
@@ -329,7 +387,7 @@ static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena 
         KL_TRY(kl_catalog__default_fit(d, arena, &cols[i].def, err));
     }
     if (full) {
-        return kl_fail(err, KL_E_TOO_LARGE, "The table definition is too large");
+        return kl_catalog__too_large(err);
     }
     *v = (struct kl_table_version){
         .version = 1, .created_us = spec->created_us, .cols = cols, .n_cols = def->n_cols};
@@ -341,25 +399,71 @@ static enum kl_rc first_version(const struct kl_table_def *def, struct kl_arena 
     return KL_OK;
 }
 
+/* UNIQUE over exactly the primary key, or over the columns of an earlier one, adds nothing. */
+static bool is_repeated(const struct kl_table_def *def, size_t at) {
+    const struct kl_index_def *u = &def->uniques[at];
+    size_t n_pk = 0, same = 0;
+    for (size_t i = 0; i < def->n_cols; i++) {
+        const struct kl_column_def *c = &def->cols[i];
+        n_pk += c->pk_pos != 0;
+        same += c->pk_pos != 0 && c->pk_pos <= u->n_cols &&
+                kl_slice_eq(c->name, u->cols[c->pk_pos - 1]);
+    }
+    bool found = n_pk > 0 && n_pk == u->n_cols && same == n_pk;
+    for (size_t i = 0; i < at && !found; i++) {
+        found = def->uniques[i].n_cols == u->n_cols;
+        for (size_t j = 0; j < u->n_cols && found; j++) {
+            found = kl_slice_eq(def->uniques[i].cols[j], u->cols[j]);
+        }
+    }
+    return found && u->name.len == 0;
+}
+
+/* The table is empty, so its indexes are complete. */
+static enum kl_rc add_constraints(struct kl_catalog *c, const struct kl_table_def *def,
+    struct kl_arena *arena, struct kl_table *spec, struct kl_err *err) {
+    const struct kl_table_version *v = &spec->versions[0];
+    KL_TRY(kl_catalog__room(spec, def->n_uniques, def->n_checks, arena, err));
+    for (size_t i = 0; i < def->n_uniques; i++) {
+        if (!is_repeated(def, i)) {
+            struct kl_index_def u = def->uniques[i];
+            u.unique = u.constraint = true;
+            KL_TRY(kl_catalog__add_index(c, spec, v->cols, v->n_cols, &u, arena, err));
+            spec->indexes[spec->n_indexes - 1].state = KL_INDEX_READY;
+        }
+    }
+    for (size_t i = 0; i < def->n_checks; i++) {
+        KL_TRY(kl_catalog__add_check(c, spec, &def->checks[i], arena, err));
+    }
+    return KL_OK;
+}
+
+static enum kl_rc fill_table(struct kl_catalog *c, const struct kl_table_def *def,
+    struct kl_arena *arena, struct kl_table *spec, struct kl_err *err) {
+    KL_TRY(first_version(def, arena, spec, err));
+    if (def->comment.len) {
+        spec->comment = kl_catalog__text(arena, def->comment);
+    }
+    KL_TRY(add_constraints(c, def, arena, spec, err));
+    return kl_catalog__store_spec(c, spec, err);
+}
+
 enum kl_rc kl_cat_create_table(struct kl_catalog *c, const struct kl_table_def *def, int64_t now_us,
     uint32_t *ret_id, struct kl_err *err) {
     struct kl_table spec = {.type = def->type, .created_us = now_us, .updated_us = now_us};
     KL_TRY(check_table(c, def, err));
-    KL_TRY(fit_options(def, &spec.options, err));
-    KL_TRY(next_table_id(c, &spec.id, err));
+    KL_TRY(fit_options(c, def, &spec.options, err));
+    kl_batch_save_point(c->batch);
     struct kl_arena arena;
     kl_arena_init(&arena, KL_CATALOG_RECORD_MAX * 4);
-    struct kl_buf rec;
-    struct kl_table *t;
-    enum kl_rc rc = first_version(def, &arena, &spec, err);
+    enum kl_rc rc = kl_catalog__take_id(c, &spec.id, err);
     if (rc == KL_OK) {
-        rc = kl_catalog__table_make(&spec, &rec, &t, err);
+        rc = fill_table(c, def, &arena, &spec, err);
     }
     if (rc == KL_OK) {
-        kl_catalog__store_table(c, t, kl_buf_view(&rec));
-        store_counter(c, (uint64_t)spec.id + 1);
-        kl_buf_deinit(&rec);
         *ret_id = spec.id;
+    } else {
+        kl_batch_rollback(c->batch); /* ids that were taken on the way */
     }
     kl_arena_deinit(&arena);
     return rc;

@@ -10,7 +10,7 @@
  *   u8 format 1 | i64 created | s options (JSON object, empty: none)
  *
  * table, key 03 id (u32 big-endian)
- *   u8 format 1 | u8 type | s namespace | s name | i64 created | i64 updated
+ *   u8 format 2 (1 ends before the indexes) | u8 type | s namespace | s name | i64 created | i64 updated
  *   u8 access | u8 flags (1 use_user_storage, 2 has comment) | u32 ttl_seconds | u32 max_buffer
  *     | u32 flush_rows | u32 flush_interval_s | u32 deleted_retention_hours | s storage
  *     | [s comment]
@@ -22,6 +22,16 @@
  *       v ordinal (ascending) | s name | u8 type | u8 precision | u8 scale | u16 dim
  *       u8 place in the primary key | u8 default kind | [value, for LITERAL] | value (`missing`)
  *         | [s comment]
+ *   v indexes, each:
+ *     u32 id | s name | u8 flags (1 unique, 2 constraint) | u8 state | i64 created | v columns,
+ *     each: v column id
+ *   v checks, each: s name | s condition
+ *   VIEW: s query | s namespace of its unqualified names
+ *
+ * storage, key 0b id
+ *   u8 format 1 | u8 flags (1 description, 2 credentials, 4 config) | i64 created | i64 updated
+ *   s name | s type | s base directory | s template of shared tables | s of user tables
+ *   [s description] | [s credentials] | [s config]
  *
  * value, of the column's type: u8 0 for NULL, else u8 1 and
  *   BOOLEAN u8 | SMALLINT INT DATE BIGINT TIMESTAMP DATETIME TIME i64
@@ -33,9 +43,11 @@
 #include <stdlib.h>
 
 #define RECORD_FORMAT 1
+#define TABLE_FORMAT 2
 #define TABLE_MEMORY_MAX (16u << 20)
 
 enum column_flag { COLUMN_NULLABLE = 1, COLUMN_COMMENT = 2, COLUMN_AS_BEFORE = 4 };
+enum index_flag { INDEX_UNIQUE = 1, INDEX_CONSTRAINT = 2 };
 
 /* ---- keys ---- */
 
@@ -291,8 +303,36 @@ static void encode_options(struct kl_buf *out, const struct kl_table *t) {
     }
 }
 
+static void encode_index(struct kl_buf *out, const struct kl_index *x) {
+    kl_buf_le32(out, x->id);
+    kl_buf_lstr(out, kl_slice_str(x->name));
+    kl_buf_u8(out, (x->unique ? INDEX_UNIQUE : 0) | (x->constraint ? INDEX_CONSTRAINT : 0));
+    kl_buf_u8(out, (uint8_t)x->state);
+    kl_buf_le64(out, (uint64_t)x->created_us);
+    kl_buf_varint(out, x->n_cols);
+    for (size_t i = 0; i < x->n_cols; i++) {
+        kl_buf_varint(out, x->column_ids[i]);
+    }
+}
+
+static void encode_rest(struct kl_buf *out, const struct kl_table *t) {
+    kl_buf_varint(out, t->n_indexes);
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        encode_index(out, &t->indexes[i]);
+    }
+    kl_buf_varint(out, t->n_checks);
+    for (size_t i = 0; i < t->n_checks; i++) {
+        kl_buf_lstr(out, kl_slice_str(t->checks[i].name));
+        kl_buf_lstr(out, kl_slice_str(t->checks[i].expr));
+    }
+    if (t->type == KL_TABLE_VIEW) {
+        kl_buf_lstr(out, kl_slice_str(t->view_sql));
+        kl_buf_lstr(out, kl_slice_str(t->view_ns));
+    }
+}
+
 void kl_catalog__table_encode(struct kl_buf *out, const struct kl_table *t) {
-    kl_buf_u8(out, RECORD_FORMAT);
+    kl_buf_u8(out, TABLE_FORMAT);
     kl_buf_u8(out, (uint8_t)t->type);
     kl_buf_lstr(out, kl_slice_str(t->ns));
     kl_buf_lstr(out, kl_slice_str(t->name));
@@ -306,6 +346,7 @@ void kl_catalog__table_encode(struct kl_buf *out, const struct kl_table *t) {
     for (size_t i = 0; i < t->n_versions; i++) {
         encode_version(out, &t->versions[i], i ? &t->versions[i - 1] : NULL);
     }
+    encode_rest(out, t);
 }
 
 /* ---- tables: in ---- */
@@ -314,6 +355,7 @@ struct decoder {
     struct kl_reader r;
     struct kl_table *t;
     struct kl_arena *arena; /* t->arena */
+    uint8_t format;         /* of the record */
     bool full;              /* the arena's budget is gone: not damage */
 };
 
@@ -349,6 +391,12 @@ static bool type_valid(struct kl_type t) {
     }
 }
 
+/* A view may also have columns of type INTERVAL: they are never stored. */
+static bool column_type_valid(const struct decoder *d, struct kl_type t) {
+    bool interval = t.id == KL_T_INTERVAL && !t.precision && !t.scale && !t.dim;
+    return type_valid(t) || (d->t->type == KL_TABLE_VIEW && interval);
+}
+
 static bool decode_new_column(struct decoder *d, uint8_t flags, struct kl_column *c) {
     c->nullable = flags & COLUMN_NULLABLE;
     c->ordinal = (uint16_t)decode_number(d, 1, UINT16_MAX);
@@ -359,7 +407,7 @@ static bool decode_new_column(struct decoder *d, uint8_t flags, struct kl_column
     c->type.dim = kl_read_le16(&d->r);
     c->pk_pos = kl_read_u8(&d->r);
     uint8_t kind = kl_read_u8(&d->r);
-    if (d->r.failed || d->full || !type_valid(c->type) || c->name[0] == 0 ||
+    if (d->r.failed || d->full || !column_type_valid(d, c->type) || c->name[0] == 0 ||
         kind > KL_DEFAULT_CURRENT_USER || c->pk_pos > KL_PK_COLS_MAX ||
         (c->pk_pos && c->nullable)) {
         return false;
@@ -392,6 +440,9 @@ static bool decode_column(
 }
 
 static bool build_layout(struct decoder *d, struct kl_table_version *v) {
+    if (d->t->type == KL_TABLE_VIEW) {
+        return true; /* has no rows of its own */
+    }
     struct kl_layout_col *cols = KL_ARENA_ARRAY(d->arena, struct kl_layout_col, v->n_cols);
     if (!cols) {
         d->full = true;
@@ -448,6 +499,23 @@ static bool map_from_current(struct decoder *d, struct kl_table_version *v) {
     return true;
 }
 
+static bool same_type(struct kl_type a, struct kl_type b) {
+    return a.id == b.id && a.precision == b.precision && a.scale == b.scale && a.dim == b.dim;
+}
+
+/* Newest first: what a version differs in from the next one, all before it differ in too. */
+static void mark_recast(struct kl_table *t) {
+    for (size_t i = t->n_versions - 1; i-- > 0;) {
+        struct kl_table_version *v = &t->versions[i];
+        const struct kl_table_version *next = v + 1;
+        v->recast = next->recast;
+        for (size_t c = 0; c < t->n_cols && !v->recast; c++) {
+            int a = v->from_current[c], b = next->from_current[c];
+            v->recast = a >= 0 && b >= 0 && !same_type(v->cols[a].type, next->cols[b].type);
+        }
+    }
+}
+
 static bool map_primary_key(struct decoder *d) {
     struct kl_table *t = d->t;
     uint16_t at[KL_PK_COLS_MAX];
@@ -496,16 +564,18 @@ static bool decode_options(struct decoder *d) {
 
 static bool decode_head(struct decoder *d) {
     struct kl_table *t = d->t;
-    if (kl_read_u8(&d->r) != RECORD_FORMAT) {
+    d->format = kl_read_u8(&d->r);
+    if (d->format < RECORD_FORMAT || d->format > TABLE_FORMAT) {
         return false;
     }
     uint8_t type = kl_read_u8(&d->r);
     t->type = (enum kl_table_type)type;
+    uint8_t last = d->format == TABLE_FORMAT ? KL_TABLE_VIEW : KL_TABLE_SYSTEM;
     t->ns = decode_text(d, 64);
     t->name = decode_text(d, 64);
     t->created_us = (int64_t)kl_read_le64(&d->r);
     t->updated_us = (int64_t)kl_read_le64(&d->r);
-    if (d->r.failed || d->full || type < KL_TABLE_USER || type > KL_TABLE_SYSTEM || !t->ns[0] ||
+    if (d->r.failed || d->full || type < KL_TABLE_USER || type > last || !t->ns[0] ||
         !t->name[0] || !decode_options(d)) {
         return false;
     }
@@ -515,6 +585,87 @@ static bool decode_head(struct decoder *d) {
     const char *qualified = kl_arena_printf(d->arena, "%s.%s", t->ns, t->name);
     d->full = d->full || !qualified;
     t->qualified = kl_slice_str(qualified);
+    return !d->r.failed && !d->full;
+}
+
+/* The index's columns as they are now. */
+static bool place_columns(const struct kl_table *t, struct kl_index *x) {
+    for (size_t i = 0; i < x->n_cols; i++) {
+        size_t at = 0;
+        const struct kl_column *c =
+            same_id(&t->versions[t->n_versions - 1], x->column_ids[i], &at);
+        if (!c) {
+            return false;
+        }
+        x->cols[i] = (uint16_t)(c - t->cols);
+    }
+    return true;
+}
+
+static bool decode_index(struct decoder *d, struct kl_index *x) {
+    x->id = kl_read_le32(&d->r);
+    x->name = decode_text(d, 64);
+    uint8_t flags = kl_read_u8(&d->r), state = kl_read_u8(&d->r);
+    x->unique = flags & INDEX_UNIQUE;
+    x->constraint = flags & INDEX_CONSTRAINT;
+    x->state = (enum kl_index_state)state;
+    x->created_us = (int64_t)kl_read_le64(&d->r);
+    x->n_cols = (size_t)decode_number(d, 1, KL_INDEX_COLS_MAX);
+    for (size_t i = 0; i < x->n_cols; i++) {
+        x->column_ids[i] = (uint32_t)decode_number(d, 1, UINT32_MAX);
+    }
+    return !d->r.failed && !d->full && x->id != 0 && x->id < KL_SYS_TABLE_BASE && x->name[0] != 0 &&
+           flags <= (INDEX_UNIQUE | INDEX_CONSTRAINT) && state >= KL_INDEX_BUILDING &&
+           state <= KL_INDEX_READY && place_columns(d->t, x);
+}
+
+static bool decode_indexes(struct decoder *d) {
+    size_t n = (size_t)decode_number(d, 0, KL_INDEXES_MAX);
+    d->t->indexes = KL_ARENA_ARRAY(d->arena, struct kl_index, n + 1);
+    if (!d->t->indexes) {
+        d->full = true;
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!decode_index(d, &d->t->indexes[i])) {
+            return false;
+        }
+    }
+    d->t->n_indexes = n;
+    return true;
+}
+
+static bool decode_checks(struct decoder *d) {
+    size_t n = (size_t)decode_number(d, 0, KL_CATALOG_CHECKS_MAX);
+    d->t->checks = KL_ARENA_ARRAY(d->arena, struct kl_check, n + 1);
+    if (!d->t->checks) {
+        d->full = true;
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct kl_check *c = &d->t->checks[i];
+        c->name = decode_text(d, 64);
+        c->expr = decode_text(d, KL_CATALOG_CHECK_MAX);
+        if (d->r.failed || d->full || !c->name[0] || !c->expr[0]) {
+            return false;
+        }
+    }
+    d->t->n_checks = n;
+    return true;
+}
+
+/* What format 2 added. */
+static bool decode_rest(struct decoder *d) {
+    if (d->format < TABLE_FORMAT) {
+        return true;
+    }
+    if (!decode_indexes(d) || !decode_checks(d)) {
+        return false;
+    }
+    if (d->t->type == KL_TABLE_VIEW) {
+        d->t->view_sql = decode_text(d, KL_CATALOG_RECORD_MAX);
+        d->t->view_ns = decode_text(d, 64);
+    }
     return !d->r.failed && !d->full;
 }
 
@@ -550,7 +701,8 @@ static bool decode_table(struct decoder *d) {
             return false;
         }
     }
-    return map_primary_key(d) && d->r.ptr == d->r.end;
+    mark_recast(t);
+    return map_primary_key(d) && decode_rest(d) && d->r.ptr == d->r.end;
 }
 
 enum kl_rc kl_catalog__table_decode(
@@ -572,6 +724,70 @@ enum kl_rc kl_catalog__table_decode(
             TABLE_MEMORY_MAX >> 20);
     }
     return kl_fail(err, KL_E_CORRUPT, "The catalog record of table %u is damaged", id);
+}
+
+/* ---- storages ---- */
+
+enum storage_flag { STORAGE_DESCRIPTION = 1, STORAGE_CREDENTIALS = 2, STORAGE_CONFIG = 4 };
+
+static void encode_optional(struct kl_buf *out, const char *s) {
+    if (s) {
+        kl_buf_lstr(out, kl_slice_str(s));
+    }
+}
+
+void kl_catalog__storage_encode(struct kl_buf *out, const struct kl_storage *s) {
+    kl_buf_u8(out, RECORD_FORMAT);
+    kl_buf_u8(out, (s->description ? STORAGE_DESCRIPTION : 0) |
+                       (s->credentials ? STORAGE_CREDENTIALS : 0) |
+                       (s->config ? STORAGE_CONFIG : 0));
+    kl_buf_le64(out, (uint64_t)s->created_us);
+    kl_buf_le64(out, (uint64_t)s->updated_us);
+    kl_buf_lstr(out, kl_slice_str(s->name));
+    kl_buf_lstr(out, kl_slice_str(s->type));
+    kl_buf_lstr(out, kl_slice_str(s->base_directory));
+    kl_buf_lstr(out, kl_slice_str(s->shared_template));
+    kl_buf_lstr(out, kl_slice_str(s->user_template));
+    encode_optional(out, s->description);
+    encode_optional(out, s->credentials);
+    encode_optional(out, s->config);
+}
+
+static const char *read_text(struct kl_reader *r, struct kl_arena *arena) {
+    struct kl_slice s = kl_read_lstr(r);
+    if (r->failed || s.len > KL_CATALOG_STORAGE_TEXT_MAX || (s.len && memchr(s.ptr, 0, s.len))) {
+        r->failed = true;
+        return NULL;
+    }
+    return kl_arena_dup(arena, s).ptr;
+}
+
+enum kl_rc kl_catalog__storage_decode(struct kl_slice id, struct kl_slice rec,
+    struct kl_catalog__storage **ret, struct kl_err *err) {
+    struct kl_reader r;
+    kl_reader_init(&r, rec);
+    struct kl_catalog__storage *s = kl_xcalloc(1, sizeof(*s));
+    atomic_init(&s->refs, 1);
+    kl_arena_init(&s->arena, KL_CATALOG_STORAGE_TEXT_MAX * 10);
+    uint8_t format = kl_read_u8(&r), flags = kl_read_u8(&r);
+    s->pub.created_us = (int64_t)kl_read_le64(&r);
+    s->pub.updated_us = (int64_t)kl_read_le64(&r);
+    s->pub.id = kl_arena_dup(&s->arena, id).ptr;
+    const char **texts[] = {&s->pub.name, &s->pub.type, &s->pub.base_directory,
+        &s->pub.shared_template, &s->pub.user_template, &s->pub.description, &s->pub.credentials,
+        &s->pub.config};
+    for (size_t i = 0; i < KL_LEN(texts); i++) {
+        if (i < 5 || (flags & (1u << (i - 5)))) {
+            *texts[i] = read_text(&r, &s->arena);
+        }
+    }
+    if (r.failed || r.ptr != r.end || format != RECORD_FORMAT || flags > 7 || id.len == 0 ||
+        id.len > KL_CATALOG_STORAGE_ID_MAX) {
+        kl_catalog__storage_unref(s);
+        return kl_fail(err, KL_E_CORRUPT, "A storage record of the catalog is damaged");
+    }
+    *ret = s;
+    return KL_OK;
 }
 
 enum kl_rc kl_catalog__table_make(

@@ -121,6 +121,79 @@ struct kl_table *kl_cat_table_at(const struct kl_cat *cat, size_t i) {
     return cat->tables[i];
 }
 
+const struct kl_index *kl_cat_index(const struct kl_cat *cat, struct kl_slice ns,
+    struct kl_slice name, struct kl_table **ret_table) {
+    bool found;
+    for (size_t i = find_table(cat, ns, KL_SLICE_NONE, &found);
+         i < cat->n_tables && kl_slice_eq_str(ns, cat->tables[i]->ns); i++) {
+        struct kl_table *t = cat->tables[i];
+        for (size_t j = 0; j < t->n_indexes; j++) {
+            if (kl_slice_eq_str(name, t->indexes[j].name)) {
+                *ret_table = t;
+                return &t->indexes[j];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ---- storages ---- */
+
+static size_t find_storage(const struct kl_cat *cat, struct kl_slice id, bool *ret_found) {
+    size_t i = 0;
+    while (i < cat->n_storages && kl_slice_cmp(kl_slice_str(cat->storages[i]->pub.id), id) < 0) {
+        i++;
+    }
+    *ret_found = i < cat->n_storages && kl_slice_eq_str(id, cat->storages[i]->pub.id);
+    return i;
+}
+
+const struct kl_storage *kl_cat_storage(const struct kl_cat *cat, struct kl_slice id) {
+    bool found;
+    size_t i = find_storage(cat, id, &found);
+    return found ? &cat->storages[i]->pub : NULL;
+}
+
+size_t kl_cat_n_storages(const struct kl_cat *cat) {
+    return cat->n_storages;
+}
+
+const struct kl_storage *kl_cat_storage_at(const struct kl_cat *cat, size_t i) {
+    KL_ASSERT(i < cat->n_storages);
+    return &cat->storages[i]->pub;
+}
+
+void kl_catalog__storage_unref(struct kl_catalog__storage *s) {
+    if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1) {
+        kl_arena_deinit(&s->arena);
+        free(s);
+    }
+}
+
+void kl_catalog__cat_put_storage(struct kl_cat *cat, struct kl_catalog__storage *s) {
+    bool found;
+    size_t i = find_storage(cat, kl_slice_str(s->pub.id), &found);
+    if (found) {
+        kl_catalog__storage_unref(cat->storages[i]);
+    } else {
+        KL_GROW(cat->storages, cat->cap_storages, cat->n_storages + 1);
+        memmove(&cat->storages[i + 1], &cat->storages[i],
+            (cat->n_storages - i) * sizeof(*cat->storages));
+        cat->n_storages++;
+    }
+    cat->storages[i] = s;
+}
+
+void kl_catalog__cat_del_storage(struct kl_cat *cat, struct kl_slice id) {
+    bool found;
+    size_t i = find_storage(cat, id, &found);
+    KL_ASSERT(found);
+    kl_catalog__storage_unref(cat->storages[i]);
+    cat->n_storages--;
+    memmove(&cat->storages[i], &cat->storages[i + 1],
+        (cat->n_storages - i) * sizeof(*cat->storages));
+}
+
 /* ---- life ---- */
 
 struct kl_cat *kl_catalog__cat_new(void) {
@@ -146,6 +219,12 @@ struct kl_cat *kl_catalog__cat_clone(const struct kl_cat *from) {
         cat->tables[i] = from->tables[i];
         cat->by_id[i] = from->by_id[i];
     }
+    KL_GROW(cat->storages, cat->cap_storages, from->n_storages + 1);
+    for (size_t i = 0; i < from->n_storages; i++) {
+        atomic_fetch_add_explicit(&from->storages[i]->refs, 1, memory_order_relaxed);
+        cat->storages[i] = from->storages[i];
+    }
+    cat->n_storages = from->n_storages;
     cat->n_ns = from->n_ns;
     cat->n_tables = from->n_tables;
     return cat;
@@ -161,6 +240,10 @@ void kl_cat_release(struct kl_cat *cat) {
     for (size_t i = 0; i < cat->n_tables; i++) {
         kl_table_unref(cat->tables[i]);
     }
+    for (size_t i = 0; i < cat->n_storages; i++) {
+        kl_catalog__storage_unref(cat->storages[i]);
+    }
+    free(cat->storages);
     free(cat->ns);
     free(cat->tables);
     free(cat->by_id);
@@ -205,8 +288,12 @@ static void count_table(struct kl_cat *cat, const char *ns_name, int by) {
 
 void kl_catalog__cat_put_table(struct kl_cat *cat, struct kl_table *t) {
     bool found, found_id;
-    size_t i = find_table(cat, kl_slice_str(t->ns), kl_slice_str(t->name), &found);
     size_t j = find_id(cat, t->id, &found_id);
+    if (found_id && cmp_table(cat->by_id[j], kl_slice_str(t->ns), kl_slice_str(t->name)) != 0) {
+        kl_catalog__cat_del_table(cat, cat->by_id[j]); /* renamed */
+        j = find_id(cat, t->id, &found_id);
+    }
+    size_t i = find_table(cat, kl_slice_str(t->ns), kl_slice_str(t->name), &found);
     KL_ASSERT(found == found_id && (!found || cat->tables[i] == cat->by_id[j]));
     if (found) {
         kl_table_unref(cat->tables[i]);

@@ -13,6 +13,8 @@ const char *kl_table_type_name(enum kl_table_type t) {
         return "stream";
     case KL_TABLE_SYSTEM:
         return "system";
+    case KL_TABLE_VIEW:
+        return "view";
     }
     KL_UNREACHABLE();
 }
@@ -47,6 +49,15 @@ void kl_table_unref(struct kl_table *t) {
     free(t);
 }
 
+const struct kl_index *kl_table_index(const struct kl_table *t, uint32_t id) {
+    for (size_t i = 0; i < t->n_indexes; i++) {
+        if (t->indexes[i].id == id) {
+            return &t->indexes[i];
+        }
+    }
+    return NULL;
+}
+
 int kl_table_col(const struct kl_table *t, struct kl_slice name) {
     for (size_t i = 0; i < t->n_cols; i++) {
         if (kl_slice_eq_str(name, t->cols[i].name)) {
@@ -78,6 +89,23 @@ static bool same_type(struct kl_type a, struct kl_type b) {
     return a.id == b.id && a.precision == b.precision && a.scale == b.scale && a.dim == b.dim;
 }
 
+/* A value written under an older type is what each later MODIFY made of it in turn: DOUBLE 1.5 that
+ * was an INT for a while reads 2. */
+static enum kl_rc cast_through(const struct kl_table *t, const struct kl_table_version *written,
+    unsigned col, struct kl_arena *arena, struct kl_val *v) {
+    const struct kl_table_version *newest = &t->versions[t->n_versions - 1];
+    struct kl_type have = written->cols[written->from_current[col]].type;
+    for (const struct kl_table_version *at = written + 1; at <= newest; at++) {
+        struct kl_type want = at->cols[at->from_current[col]].type;
+        if (!same_type(have, want)) {
+            struct kl_val before = *v;
+            KL_TRY(kl_val_cast(&before, want, KL_CAST_EXPLICIT, arena, v, NULL));
+            have = want;
+        }
+    }
+    return KL_OK;
+}
+
 enum kl_rc kl_table_get(const struct kl_table *t, const struct kl_row_view *v, unsigned col,
     struct kl_arena *arena, struct kl_val *ret) {
     KL_ASSERT(col < t->n_cols);
@@ -94,13 +122,8 @@ enum kl_rc kl_table_get(const struct kl_table *t, const struct kl_row_view *v, u
         *ret = t->cols[col].missing;
         return KL_OK;
     }
-    struct kl_val stored;
-    kl_row_get(v, (unsigned)index, &stored);
-    if (same_type(version->cols[index].type, t->cols[col].type)) {
-        *ret = stored;
-        return KL_OK;
-    }
-    return kl_val_cast(&stored, t->cols[col].type, KL_CAST_EXPLICIT, arena, ret, NULL);
+    kl_row_get(v, (unsigned)index, ret);
+    return version->recast ? cast_through(t, version, col, arena, ret) : KL_OK;
 }
 
 uint16_t kl_shard_of_user(struct kl_slice user, unsigned user_shards) {
@@ -110,7 +133,7 @@ uint16_t kl_shard_of_user(struct kl_slice user, unsigned user_shards) {
 
 struct kl_scope kl_table_scope(
     const struct kl_table *t, struct kl_slice user, unsigned user_shards) {
-    KL_ASSERT(t->type != KL_TABLE_SYSTEM);
+    KL_ASSERT(t->type != KL_TABLE_SYSTEM && t->type != KL_TABLE_VIEW);
     if (t->type == KL_TABLE_SHARED) {
         return (struct kl_scope){.shard = KL_SHARD_SHARED, .kind = KL_SCOPE_SHARED};
     }

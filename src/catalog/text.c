@@ -168,6 +168,11 @@ void kl_table_options_json(const struct kl_table *t, struct kl_buf *out) {
     case KL_TABLE_SYSTEM:
         kl_buf_puts(out, "{\"table_type\":\"SYSTEM\"}");
         return;
+    case KL_TABLE_VIEW:
+        kl_buf_puts(out, "{\"table_type\":\"VIEW\",\"definition\":");
+        put_str(out, t->view_sql);
+        kl_buf_putc(out, '}');
+        return;
     }
     kl_buf_printf(out, ",\"deleted_retention_hours\":%u,\"compression\":\"zstd\"}",
         o->deleted_retention_hours);
