@@ -1,5 +1,6 @@
-/* UPDATE and DELETE. Writers evaluate the condition and the assignments themselves, so everything
- * must be native. */
+/* UPDATE, DELETE and TRUNCATE. Where condition and assignments are native, the writer evaluates them
+ * itself, over the rows that the access path finds. Otherwise (FROM, USING, WITH, subqueries,
+ * functions of DuckDB) a query says which rows change and what they become: see bind_source.c. */
 #include "sql/bind_internal.h"
 
 enum kl_rc kl_sql__may_write(
@@ -7,7 +8,18 @@ enum kl_rc kl_sql__may_write(
     if (t->type == KL_TABLE_SYSTEM) {
         return kl_fail(err, KL_E_EXEC, "Cannot %s system table '%.*s'", verb, KL_FMT(t->qualified));
     }
+    if (t->type == KL_TABLE_VIEW) {
+        return kl_fail(err, KL_E_EXEC, "cannot %s view \"%s\"",
+            strcmp(verb, "insert") == 0   ? "insert into"
+            : strcmp(verb, "delete") == 0 ? "delete from"
+                                          : verb,
+            t->name);
+    }
     return kl_auth_may_write(b->ctx->session->role, t, err);
+}
+
+bool kl_sql__is_default(const PgQuery__Node *n) {
+    return !n || n->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT;
 }
 
 static enum kl_rc open_target(struct kl_binder *b, const PgQuery__RangeVar *v, const char *verb,
@@ -23,106 +35,144 @@ static enum kl_rc open_target(struct kl_binder *b, const PgQuery__RangeVar *v, c
     KL_TRY(kl_sql__binder_scope(b, t, v->alias, true, err));
     dml->slots = b->slots;
     dml->n_slots = b->n_slots;
+    b->plan->dml = dml;
     *ret = dml;
     return KL_OK;
 }
 
-static enum kl_rc bind_where(struct kl_binder *b, const PgQuery__Node *where, const char *verb,
+/* ---- native ---- */
+static enum kl_rc bind_where(struct kl_binder *b, const struct kl_change_parts *parts,
     struct kl_plan_dml *dml, struct kl_err *err) {
     struct kl_expr *filter;
-    if (!where) {
-        return kl_fail(err, KL_E_INVALID_SQL, "%s requires a WHERE clause", verb);
-    }
-    KL_TRY(kl_sql__check_deleted(b, where, err));
-    enum kl_rc rc = kl_sql__bind_condition(b, where, "WHERE", &filter, err);
+    enum kl_rc rc = kl_sql__bind_condition(b, parts->where, "WHERE", &filter, err);
     if (rc == KL_E_UNSUPPORTED) {
-        kl_err_prefix(err, "WHERE of %s", verb);
+        kl_err_prefix(err, "WHERE of %s", parts->verb);
     }
     KL_TRY(rc);
     dml->filter = filter;
     return kl_sql__bind_access(b, filter, err);
 }
 
-static enum kl_rc assigned_column(
-    struct kl_binder *b, const PgQuery__ResTarget *r, uint16_t *ret, struct kl_err *err) {
-    struct kl_slice name = kl_sql__pgstr(r->name);
-    int at = kl_sql__at(b, r->location), col = kl_sql__column(b->table, name);
-    if (r->n_indirection > 0) {
-        return kl_fail_at(err, KL_E_UNSUPPORTED, at, "SET of a part of a column is not supported");
+static enum kl_rc bind_native(struct kl_binder *b, const struct kl_change_parts *parts,
+    struct kl_plan_dml *dml, struct kl_err *err) {
+    if (parts->with || parts->n_from > 0) {
+        return kl_fail(err, KL_E_UNSUPPORTED, "%s with %s needs the analytical executor",
+            parts->verb,
+            parts->with  ? "WITH"
+            : parts->set ? "FROM"
+                         : "USING");
     }
-    if (col < 0 && name.len > 0 && name.ptr[0] == '_') {
-        return kl_fail_at(err, KL_E_INVALID_SQL, at,
-            "Column '%.*s' is a system column and cannot be written", KL_FMT(name));
+    if (parts->set) {
+        enum kl_rc rc = kl_sql__bind_set_exprs(b, parts->set, parts->n_set, &dml->set_exprs, err);
+        if (rc == KL_E_UNSUPPORTED) {
+            kl_err_prefix(err, "SET of UPDATE");
+        }
+        KL_TRY(rc);
     }
-    if (col < 0) {
-        return kl_sql__no_column(b->table, KL_SLICE_NONE, name, at, err);
+    return bind_where(b, parts, dml, err);
+}
+
+/* ---- by a query ---- */
+/* set_exprs only say which assignments are DEFAULT: the values come with the rows. */
+static enum kl_rc mark_defaults(struct kl_binder *b, const struct kl_change_parts *parts,
+    struct kl_plan_dml *dml, struct kl_err *err) {
+    struct kl_expr *given;
+    KL_TRY(kl_expr_const(&b->eb, kl_val_null(KL_T_NULL), &given, err));
+    dml->set_exprs = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, parts->n_set + 1);
+    if (!dml->set_exprs) {
+        return kl_sql__no_room(err);
     }
-    if (b->table->cols[col].pk_pos > 0) {
-        return kl_fail_at(err, KL_E_EXEC, at, "UPDATE cannot modify primary key column '%s'",
-            b->table->cols[col].name);
+    for (size_t i = 0; i < parts->n_set; i++) {
+        const PgQuery__Node *val;
+        KL_TRY(kl_sql__set_value(b, parts->set[i]->res_target, &val, err));
+        dml->set_exprs[i] = kl_sql__is_default(val) ? NULL : given;
     }
-    *ret = (uint16_t)col;
     return KL_OK;
 }
 
-static enum kl_rc bind_set(struct kl_binder *b, const PgQuery__UpdateStmt *s,
+static enum kl_rc bind_by_query(struct kl_binder *b, const struct kl_change_parts *parts,
     struct kl_plan_dml *dml, struct kl_err *err) {
-    dml->set_cols = KL_ARENA_ARRAY(b->eb.arena, uint16_t, s->n_target_list + 1);
-    dml->set_exprs = KL_ARENA_ARRAY(b->eb.arena, const struct kl_expr *, s->n_target_list + 1);
-    if (!dml->set_cols || !dml->set_exprs) {
-        return kl_sql__no_room(err);
+    PgQuery__SelectStmt *s;
+    dml->filter = NULL; /* whatever a native attempt left behind */
+    b->plan->n_derived = 0;
+    b->plan->access = (struct kl_access_path){0};
+    KL_TRY(mark_defaults(b, parts, dml, err));
+    KL_TRY(kl_sql__change_source(b, parts, dml->set_cols, &s, err));
+    return kl_sql__bind_subplan(b, s, &b->plan->write->query, err);
+}
+
+/* ---- both ---- */
+static enum kl_rc bind_change(struct kl_binder *b, const struct kl_change_parts *parts,
+    struct kl_plan_dml *dml, struct kl_err *err) {
+    struct kl_err native = {0};
+    if (!parts->where) {
+        return kl_fail(err, KL_E_INVALID_SQL, "%s requires a WHERE clause", parts->verb);
     }
-    for (size_t i = 0; i < s->n_target_list; i++) {
-        const PgQuery__ResTarget *r = s->target_list[i]->res_target;
-        struct kl_expr *e = NULL;
-        KL_TRY(assigned_column(b, r, &dml->set_cols[i], err));
-        for (size_t j = 0; j < i; j++) {
-            if (dml->set_cols[j] == dml->set_cols[i]) {
-                return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, r->location),
-                    "multiple assignments to same column \"%s\"", r->name);
-            }
-        }
-        if (r->val && r->val->node_case != PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {
-            enum kl_rc rc = kl_sql__bind_expr(b, r->val, &e, err);
-            if (rc == KL_E_UNSUPPORTED) {
-                kl_err_prefix(err, "SET of UPDATE");
-            }
-            KL_TRY(rc);
-        }
-        dml->set_exprs[i] = e;
+    if (parts->set) {
+        KL_TRY(kl_sql__bind_set_cols(b, parts->set, parts->n_set, &dml->set_cols, err));
+        dml->n_set = parts->n_set;
     }
-    dml->n_set = s->n_target_list;
-    return KL_OK;
+    KL_TRY(kl_sql__check_deleted(b, parts->where, err));
+    KL_TRY(kl_sql__open_write(b, err));
+    enum kl_rc rc = bind_native(b, parts, dml, &native);
+    if (rc == KL_E_UNSUPPORTED && b->ctx->executor != KL_EXECUTOR_NATIVE) {
+        KL_TRY(bind_by_query(b, parts, dml, err));
+    } else if (rc != KL_OK) {
+        if (err) {
+            *err = native;
+        }
+        return rc;
+    }
+    return kl_sql__bind_returning(b, parts->returning, parts->n_returning, err);
 }
 
 enum kl_rc kl_sql__bind_update(struct kl_binder *b, PgQuery__UpdateStmt *s, struct kl_err *err) {
     struct kl_plan_dml *dml;
+    struct kl_change_parts parts = {.verb = "UPDATE",
+        .relation = s->relation,
+        .set = s->target_list,
+        .n_set = s->n_target_list,
+        .from = s->from_clause,
+        .n_from = s->n_from_clause,
+        .where = s->where_clause,
+        .with = s->with_clause,
+        .returning = s->returning_list,
+        .n_returning = s->n_returning_list};
+    b->plan->kind = KL_PLAN_UPDATE;
     KL_TRY(open_target(b, s->relation, "update", &dml, err));
     if (b->table->type == KL_TABLE_STREAM) {
         return kl_fail(err, KL_E_EXEC, "UPDATE not supported for STREAM tables");
     }
-    if (s->with_clause || s->n_from_clause > 0 || s->n_returning_list > 0) {
-        return kl_sql__unavailable(err, s->with_clause         ? "WITH ... UPDATE"
-                                        : s->n_from_clause > 0 ? "UPDATE ... FROM"
-                                                               : "UPDATE ... RETURNING");
-    }
-    KL_TRY(bind_set(b, s, dml, err));
-    KL_TRY(bind_where(b, s->where_clause, "UPDATE", dml, err));
-    b->plan->kind = KL_PLAN_UPDATE;
-    b->plan->dml = dml;
-    return KL_OK;
+    return bind_change(b, &parts, dml, err);
 }
 
 enum kl_rc kl_sql__bind_delete(struct kl_binder *b, PgQuery__DeleteStmt *s, struct kl_err *err) {
     struct kl_plan_dml *dml;
-    KL_TRY(open_target(b, s->relation, "delete", &dml, err));
-    if (s->with_clause || s->n_using_clause > 0 || s->n_returning_list > 0) {
-        return kl_sql__unavailable(err, s->with_clause          ? "WITH ... DELETE"
-                                        : s->n_using_clause > 0 ? "DELETE ... USING"
-                                                                : "DELETE ... RETURNING");
-    }
-    KL_TRY(bind_where(b, s->where_clause, "DELETE", dml, err));
+    struct kl_change_parts parts = {.verb = "DELETE",
+        .relation = s->relation,
+        .from = s->using_clause,
+        .n_from = s->n_using_clause,
+        .where = s->where_clause,
+        .with = s->with_clause,
+        .returning = s->returning_list,
+        .n_returning = s->n_returning_list};
     b->plan->kind = KL_PLAN_DELETE;
-    b->plan->dml = dml;
-    return KL_OK;
+    KL_TRY(open_target(b, s->relation, "delete", &dml, err));
+    return bind_change(b, &parts, dml, err);
+}
+
+/* RESTART IDENTITY has nothing to restart: generated keys never come again. */
+enum kl_rc kl_sql__bind_truncate(
+    struct kl_binder *b, const PgQuery__TruncateStmt *s, struct kl_err *err) {
+    struct kl_plan_dml *dml;
+    if (s->n_relations != 1) {
+        return kl_fail(err, KL_E_UNSUPPORTED, "TRUNCATE of several tables is not supported");
+    }
+    if (s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE) {
+        return kl_fail(err, KL_E_UNSUPPORTED, "TRUNCATE ... CASCADE is not supported");
+    }
+    b->plan->kind = KL_PLAN_DELETE;
+    b->plan->truncate = true;
+    KL_TRY(open_target(b, s->relations[0]->range_var, "truncate", &dml, err));
+    return kl_sql__open_write(b, err);
 }

@@ -1,30 +1,8 @@
-/* INSERT ... VALUES: which columns are given, and one expression for each cell. Casting to the
- * column's type, defaults and NOT NULL happen when the row is made (stmt_write.c): a cell may be of
- * any type until its value is there. */
+/* INSERT: which columns are given, and where their values come from. A VALUES list of native cells
+ * has one expression for each; casting to the column's type, defaults and NOT NULL happen when the
+ * row is made (stmt_write.c): a cell may be of any type until its value is there. Anything else is
+ * a query whose columns are the targets (bind_source.c). */
 #include "sql/bind_internal.h"
-
-static enum kl_rc check_form(const PgQuery__InsertStmt *s, struct kl_err *err) {
-    if (s->on_conflict_clause) {
-        return kl_sql__unavailable(err, "INSERT ... ON CONFLICT");
-    }
-    if (s->n_returning_list > 0) {
-        return kl_sql__unavailable(err, "INSERT ... RETURNING");
-    }
-    if (s->with_clause) {
-        return kl_sql__unavailable(err, "WITH ... INSERT");
-    }
-    if (s->select_stmt && s->select_stmt->select_stmt->n_values_lists == 0) {
-        return kl_sql__unavailable(err, "INSERT ... SELECT");
-    }
-    const PgQuery__SelectStmt *v = s->select_stmt ? s->select_stmt->select_stmt : NULL;
-    if (v && (v->n_sort_clause > 0 || v->limit_count || v->limit_offset || v->with_clause)) {
-        return kl_sql__unavailable(err, "INSERT ... VALUES with ORDER BY, LIMIT or WITH");
-    }
-    if (s->override > PG_QUERY__OVERRIDING_KIND__OVERRIDING_NOT_SET) {
-        return kl_sql__unavailable(err, "INSERT ... OVERRIDING");
-    }
-    return KL_OK;
-}
 
 /* A column that may be written; its index. */
 static enum kl_rc target(
@@ -80,16 +58,10 @@ static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s,
     return KL_OK;
 }
 
-/* How many cells a row has decides how many columns are given when the statement does not name
+/* How many values a row has decides how many columns are given when the statement does not name
  * them. */
-static enum kl_rc check_width(const PgQuery__InsertStmt *s, const PgQuery__SelectStmt *v,
-    struct kl_plan_insert *ins, struct kl_err *err) {
-    size_t width = v->values_lists[0]->list->n_items;
-    for (size_t r = 1; r < v->n_values_lists; r++) {
-        if (v->values_lists[r]->list->n_items != width) {
-            return kl_fail(err, KL_E_INVALID_SQL, "VALUES lists must all be the same length");
-        }
-    }
+static enum kl_rc set_width(
+    const PgQuery__InsertStmt *s, size_t width, struct kl_plan_insert *ins, struct kl_err *err) {
     if (width > ins->n_targets) {
         return kl_fail(err, KL_E_INVALID_SQL, "INSERT has more expressions than target columns");
     }
@@ -97,6 +69,29 @@ static enum kl_rc check_width(const PgQuery__InsertStmt *s, const PgQuery__Selec
         return kl_fail(err, KL_E_INVALID_SQL, "INSERT has more target columns than expressions");
     }
     ins->n_targets = width;
+    return KL_OK;
+}
+
+/* A key that is generated for each row cannot exist yet. */
+static bool key_is_generated(const struct kl_table *t, const struct kl_plan_insert *ins) {
+    if (t->n_pk != 1 || t->cols[t->pk[0]].def.kind != KL_DEFAULT_SNOWFLAKE) {
+        return false;
+    }
+    for (size_t i = 0; i < ins->n_targets; i++) {
+        if (ins->targets[i] == t->pk[0]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- VALUES ---- */
+static enum kl_rc check_lengths(const PgQuery__SelectStmt *v, struct kl_err *err) {
+    for (size_t r = 1; r < v->n_values_lists; r++) {
+        if (v->values_lists[r]->list->n_items != v->values_lists[0]->list->n_items) {
+            return kl_fail(err, KL_E_INVALID_SQL, "VALUES lists must all be the same length");
+        }
+    }
     return KL_OK;
 }
 
@@ -108,19 +103,60 @@ static enum kl_rc cells(struct kl_binder *b, const PgQuery__SelectStmt *v,
     if (!ins->cells) {
         return kl_sql__no_room(err);
     }
-    b->no_columns = "VALUES";
     for (size_t r = 0; r < ins->n_rows; r++) {
         const PgQuery__List *row = v->values_lists[r]->list;
         for (size_t i = 0; i < row->n_items; i++) {
             struct kl_expr *e = NULL;
-            if (row->items[i]->node_case != PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {
+            if (!kl_sql__is_default(row->items[i])) {
                 KL_TRY(kl_sql__bind_expr(b, row->items[i], &e, err));
             }
             ins->cells[r * ins->n_targets + i] = e;
         }
     }
-    b->no_columns = NULL;
     return KL_OK;
+}
+
+/* ---- a query ---- */
+static enum kl_rc by_query(struct kl_binder *b, const PgQuery__InsertStmt *s,
+    struct kl_plan_insert *ins, struct kl_err *err) {
+    PgQuery__SelectStmt *source;
+    struct kl_plan *query;
+    size_t width;
+    b->plan->n_derived = 0; /* whatever a native attempt left behind */
+    KL_TRY(kl_sql__insert_source(b, s, ins, &source, &width, err));
+    KL_TRY(set_width(s, width, ins, err));
+    KL_TRY(kl_sql__bind_subplan(b, source, &query, err));
+    b->plan->write->query = query;
+    ins->cells = NULL;
+    ins->n_rows = 0;
+    return KL_OK;
+}
+
+static bool is_plain_list(const PgQuery__InsertStmt *s, const PgQuery__SelectStmt *v) {
+    return v->n_values_lists > 0 && !s->with_clause && v->n_sort_clause == 0 && !v->limit_count &&
+           !v->limit_offset && !v->with_clause;
+}
+
+static enum kl_rc rows(struct kl_binder *b, const PgQuery__InsertStmt *s,
+    struct kl_plan_insert *ins, struct kl_err *err) {
+    const PgQuery__SelectStmt *v = s->select_stmt->select_stmt;
+    struct kl_err native = {0};
+    if (!is_plain_list(s, v)) {
+        return by_query(b, s, ins, err);
+    }
+    KL_TRY(check_lengths(v, err));
+    KL_TRY(set_width(s, v->values_lists[0]->list->n_items, ins, err));
+    b->no_columns = "VALUES";
+    enum kl_rc rc = cells(b, v, ins, &native);
+    b->no_columns = NULL;
+    /* A shape may stand for many rows; a query needs to see all of them. */
+    if (rc == KL_E_UNSUPPORTED && b->plain && b->ctx->executor != KL_EXECUTOR_NATIVE) {
+        return by_query(b, s, ins, err);
+    }
+    if (rc != KL_OK && err) {
+        *err = native;
+    }
+    return rc;
 }
 
 enum kl_rc kl_sql__bind_insert(struct kl_binder *b, PgQuery__InsertStmt *s, struct kl_err *err) {
@@ -130,20 +166,26 @@ enum kl_rc kl_sql__bind_insert(struct kl_binder *b, PgQuery__InsertStmt *s, stru
     if (!ins) {
         return kl_sql__no_room(err);
     }
+    b->plan->kind = KL_PLAN_INSERT;
+    b->plan->insert = ins;
     KL_TRY(kl_sql__find_table(b->ctx, &name, &t, err));
     KL_TRY(kl_sql__may_write(b, t, "insert", err));
-    KL_TRY(check_form(s, err));
-    KL_TRY(kl_sql__binder_scope(b, t, s->relation->alias, false, err));
+    if (s->override > PG_QUERY__OVERRIDING_KIND__OVERRIDING_NOT_SET) {
+        return kl_sql__unavailable(err, "INSERT ... OVERRIDING");
+    }
+    KL_TRY(kl_sql__binder_scope(b, t, s->relation->alias, true, err));
     KL_TRY(targets(b, s, ins, err));
+    KL_TRY(kl_sql__open_write(b, err));
     if (s->select_stmt) {
-        KL_TRY(check_width(s, s->select_stmt->select_stmt, ins, err));
-        KL_TRY(cells(b, s->select_stmt->select_stmt, ins, err));
+        KL_TRY(rows(b, s, ins, err));
     } else { /* DEFAULT VALUES */
         ins->n_targets = 0;
         ins->n_rows = 1;
     }
     ins->stride = ins->n_rows == 1 && !b->plain ? b->n_types : 0;
-    b->plan->kind = KL_PLAN_INSERT;
-    b->plan->insert = ins;
-    return KL_OK;
+    ins->generated_key = key_is_generated(t, ins);
+    if (s->on_conflict_clause) {
+        KL_TRY(kl_sql__bind_conflict(b, s->on_conflict_clause, &ins->conflict, err));
+    }
+    return kl_sql__bind_returning(b, s->returning_list, s->n_returning_list, err);
 }

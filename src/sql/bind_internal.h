@@ -4,6 +4,7 @@
 #define KL_SQL_BIND_INTERNAL_H
 
 #include "sql/internal.h"
+#include "sql/shape.h"
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
 
@@ -11,6 +12,7 @@
 struct kl_binder {
     const struct kl_sql_ctx *ctx;
     struct kl_plan *plan;
+    const struct kl_query_input *in;
     struct kl_expr_builder eb;
     const struct kl_type *types; /* of $1.. */
     unsigned n_types;
@@ -48,6 +50,8 @@ void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx,
 /* Puts a relation into scope. all_columns: slot i is column i, then _seq (writers). */
 enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t,
     const PgQuery__Alias *alias, bool all_columns, struct kl_err *err);
+/* The part of it that needs no plan: b->table's slots. */
+enum kl_rc kl_sql__scope_slots(struct kl_binder *b, bool all_columns, struct kl_err *err);
 struct kl_rel_name kl_sql__rel_name(const struct kl_binder *b, const PgQuery__RangeVar *v);
 /* PostgreSQL's parser; the tree is freed with pg_query__parse_result__free_unpacked. */
 enum kl_rc kl_sql__pg_parse(
@@ -106,9 +110,55 @@ enum kl_rc kl_sql__bind_select(struct kl_binder *b, PgQuery__SelectStmt *s,
 enum kl_rc kl_sql__bind_insert(struct kl_binder *b, PgQuery__InsertStmt *s, struct kl_err *err);
 enum kl_rc kl_sql__bind_update(struct kl_binder *b, PgQuery__UpdateStmt *s, struct kl_err *err);
 enum kl_rc kl_sql__bind_delete(struct kl_binder *b, PgQuery__DeleteStmt *s, struct kl_err *err);
-/* System tables are closed, then the role. verb: "insert". */
+enum kl_rc kl_sql__bind_truncate(
+    struct kl_binder *b, const PgQuery__TruncateStmt *s, struct kl_err *err);
+/* A SELECT inside a writing statement, over its values; in any order unless it says one. */
+enum kl_rc kl_sql__bind_subplan(
+    struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_plan **ret, struct kl_err *err);
+/* Views and system tables are closed, then the role. verb: "insert". */
 enum kl_rc kl_sql__may_write(
     struct kl_binder *b, struct kl_table *t, const char *verb, struct kl_err *err);
+
+/* ---- bind_returning.c, bind_check.c, bind_conflict.c ---- */
+/* Makes plan->write, with the CHECK constraints of what is written. plan->kind is set. */
+enum kl_rc kl_sql__open_write(struct kl_binder *b, struct kl_err *err);
+enum kl_rc kl_sql__bind_returning(
+    struct kl_binder *b, PgQuery__Node *const *list, size_t n, struct kl_err *err);
+enum kl_rc kl_sql__bind_checks(
+    struct kl_binder *b, struct kl_plan_write *write, struct kl_err *err);
+enum kl_rc kl_sql__bind_conflict(struct kl_binder *b, const PgQuery__OnConflictClause *o,
+    struct kl_plan_conflict **ret, struct kl_err *err);
+/* SET lists: the columns, each once and none of the key; what one of them is given, out of (a, b) =
+ * (1, 2) too; all of it as native expressions, NULL for DEFAULT. */
+enum kl_rc kl_sql__bind_set_cols(
+    struct kl_binder *b, PgQuery__Node *const *list, size_t n, uint16_t **ret, struct kl_err *err);
+enum kl_rc kl_sql__set_value(struct kl_binder *b, const PgQuery__ResTarget *r,
+    const PgQuery__Node **ret, struct kl_err *err);
+enum kl_rc kl_sql__bind_set_exprs(struct kl_binder *b, PgQuery__Node *const *list, size_t n,
+    const struct kl_expr ***ret, struct kl_err *err);
+bool kl_sql__is_default(const PgQuery__Node *n); /* NULL too */
+
+/* ---- bind_source.c ---- */
+/* What UPDATE and DELETE have in common. */
+struct kl_change_parts {
+    const char *verb; /* UPDATE */
+    const PgQuery__RangeVar *relation;
+    PgQuery__Node **set, **from;
+    size_t n_set, n_from;
+    PgQuery__Node *where;
+    PgQuery__WithClause *with;
+    PgQuery__Node **returning;
+    size_t n_returning;
+};
+/* The query of INSERT ... SELECT, in which * leaves out _seq and _deleted; and its width. */
+enum kl_rc kl_sql__insert_source(struct kl_binder *b, const PgQuery__InsertStmt *s,
+    const struct kl_plan_insert *ins, PgQuery__SelectStmt **ret, size_t *ret_width,
+    struct kl_err *err);
+/* SELECT target._seq, assignments FROM target, others WHERE ... */
+enum kl_rc kl_sql__change_source(struct kl_binder *b, const struct kl_change_parts *parts,
+    const uint16_t *set_cols, PgQuery__SelectStmt **ret, struct kl_err *err);
+
+/* ---- bind_access.c ---- */
 /* Point access when the filter fixes every key column; else leaves the plan's access path alone. */
 enum kl_rc kl_sql__bind_access(
     struct kl_binder *b, const struct kl_expr *filter, struct kl_err *err);

@@ -64,12 +64,29 @@ void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx,
     const struct kl_query_input *in, struct kl_plan *plan) {
     *b = (struct kl_binder){.ctx = ctx,
         .plan = plan,
+        .in = in,
         .types = in->types,
         .n_types = in->n_types,
         .plain = in->plain,
         .internal = in->internal};
     b->eb = (struct kl_expr_builder){.arena = &plan->arena, .derive = derive, .derive_ctx = b};
     plan->n_values = in->n_types;
+}
+
+enum kl_rc kl_sql__scope_slots(struct kl_binder *b, bool all_columns, struct kl_err *err) {
+    const struct kl_table *t = b->table;
+    b->slots = KL_ARENA_ARRAY(b->eb.arena, int16_t, t->n_cols + 2);
+    b->slot_of = KL_ARENA_ARRAY(b->eb.arena, uint16_t, t->n_cols + 2);
+    if (!b->slots || !b->slot_of) {
+        return kl_sql__no_room(err);
+    }
+    for (size_t i = 0; all_columns && i <= t->n_cols; i++) {
+        b->slots[i] = i < t->n_cols ? (int16_t)i : KL_COL_SEQ;
+        b->slot_of[i] = (uint16_t)(i + 1);
+        b->n_slots = i + 1;
+    }
+    b->deleted_is_false = all_columns;
+    return KL_OK;
 }
 
 enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t,
@@ -79,22 +96,11 @@ enum kl_rc kl_sql__binder_scope(struct kl_binder *b, struct kl_table *t,
     }
     kl_sql__plan_set_table(b->plan, t);
     b->table = t;
-    b->slots = KL_ARENA_ARRAY(b->eb.arena, int16_t, t->n_cols + 2);
-    b->slot_of = KL_ARENA_ARRAY(b->eb.arena, uint16_t, t->n_cols + 2);
-    if (!b->slots || !b->slot_of) {
-        return kl_sql__no_room(err);
-    }
     if (alias) {
         KL_TRY(kl_sql__plan_dup(b->plan, kl_sql__pgstr(alias->aliasname), &b->alias, err));
         b->has_alias = true;
     }
-    for (size_t i = 0; all_columns && i <= t->n_cols; i++) {
-        b->slots[i] = i < t->n_cols ? (int16_t)i : KL_COL_SEQ;
-        b->slot_of[i] = (uint16_t)(i + 1);
-        b->n_slots = i + 1;
-    }
-    b->deleted_is_false = all_columns;
-    return KL_OK;
+    return kl_sql__scope_slots(b, all_columns, err);
 }
 
 struct kl_rel_name kl_sql__rel_name(const struct kl_binder *b, const PgQuery__RangeVar *v) {
@@ -139,6 +145,20 @@ static enum kl_rc bind_select(const struct kl_sql_ctx *ctx, const struct kl_quer
     return bind_duck(ctx, in, s, plan, err);
 }
 
+enum kl_rc kl_sql__bind_subplan(
+    struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_plan **ret, struct kl_err *err) {
+    struct kl_query_input in = *b->in;
+    in.unordered = true;
+    struct kl_plan *plan = kl_sql__plan_new(KL_PLAN_SELECT, b->ctx);
+    enum kl_rc rc = bind_select(b->ctx, &in, s, plan, err);
+    if (rc != KL_OK) {
+        kl_plan_unref(plan);
+        return rc;
+    }
+    *ret = plan;
+    return KL_OK;
+}
+
 /* ---- any statement ---- */
 static enum kl_rc bind_node(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
     PgQuery__Node *n, struct kl_plan *plan, struct kl_err *err) {
@@ -153,6 +173,8 @@ static enum kl_rc bind_node(const struct kl_sql_ctx *ctx, const struct kl_query_
         return kl_sql__bind_update(&b, n->update_stmt, err);
     case PG_QUERY__NODE__NODE_DELETE_STMT:
         return kl_sql__bind_delete(&b, n->delete_stmt, err);
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT:
+        return kl_sql__bind_truncate(&b, n->truncate_stmt, err);
     default:
         return kl_fail(err, KL_E_UNSUPPORTED, "this statement is not available in this version");
     }

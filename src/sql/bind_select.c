@@ -339,7 +339,7 @@ static enum kl_rc bind_body(
     sel->n_aggs = b->n_aggs;
     if (s->n_sort_clause > 0) {
         KL_TRY(bind_order(b, s, &o, sel, err));
-    } else if (!aggregates) {
+    } else if (!aggregates && (!b->in->unordered || s->limit_count || s->limit_offset)) {
         KL_TRY(key_order(b, sel, err));
     }
     KL_TRY(bind_count(b, s->limit_count, "LIMIT", &sel->limit, err));

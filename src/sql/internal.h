@@ -69,6 +69,7 @@ struct kl_query_input {
     const struct kl_type *types;
     unsigned n_types;
     bool plain, internal;
+    bool unordered; /* rows may come in any order unless the statement says one */
 };
 enum kl_rc kl_sql__bind_query(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
     struct kl_plan **ret, struct kl_err *err);

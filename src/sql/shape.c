@@ -36,7 +36,7 @@ struct shaper {
     bool prev_string;
     uint8_t type_next; /* 1: behind :: or AS; 2: and a word of the type name */
     /* the VALUES list of an INSERT */
-    enum { ROWS_NO, ROWS_WAIT, ROWS_OPEN, ROWS_IN, ROWS_AFTER } rows;
+    enum { ROWS_NO, ROWS_WAIT, ROWS_OPEN, ROWS_IN, ROWS_AFTER, ROWS_TAIL } rows;
     bool insert, cell_start;
     size_t row_start, row_vals, first_row_len, first_row_vals, n_rows;
 };
@@ -213,9 +213,12 @@ static enum outcome on_word(struct shaper *s) {
             set_clause(s, false, false);
         }
         break;
-    case KL_W_ORDER:
     case KL_W_SELECT:
     case KL_W_SETOP:
+        s->insert = false; /* a VALUES that follows is part of a query */
+        set_clause(s, false, false);
+        break;
+    case KL_W_ORDER:
     case KL_W_HAVING:
         set_clause(s, false, false);
         break;
@@ -241,6 +244,11 @@ static enum outcome on_word(struct shaper *s) {
 }
 
 /* ---- values ---- */
+/* Values of the rows behind the first one, which have no markers. */
+static size_t repeated_vals(const struct shaper *s) {
+    return s->rows == ROWS_TAIL ? (s->n_rows - 1) * s->first_row_vals : 0;
+}
+
 static enum kl_rc param_value(struct shaper *s, struct kl_slice text, size_t *ret) {
     uint64_t n = 0;
     for (size_t i = 1; i < text.len && n <= s->in->n_params; i++) {
@@ -274,7 +282,7 @@ static enum outcome on_param(struct shaper *s) {
     }
     uint32_t known = s->value_of_param[n];
     if (known == 0 || known > 4096) {
-        s->value_of_param[n] = (uint32_t)s->n_vals + 1;
+        s->value_of_param[n] = (uint32_t)(s->n_vals - repeated_vals(s)) + 1;
         return emit_marker(s, v, false);
     }
     if (!room(s, 3)) {
@@ -446,8 +454,14 @@ static enum outcome between_rows(struct shaper *s) {
         s->levels[0] = 0;
         return open_bracket(s);
     }
-    s->no_collapse = true; /* values stand before or behind the list, or it is none */
+    s->no_collapse = true; /* values stand before the list, or it is part of a query */
     return AGAIN;
+}
+
+/* ON CONFLICT or RETURNING: what follows is the same for all rows, and so are its values. */
+static bool begins_tail(const struct shaper *s) {
+    return s->rows == ROWS_AFTER && s->tok.kind == KL_TOK_WORD &&
+           (kl_slice_ieq_str(s->tok.text, "on") || kl_slice_ieq_str(s->tok.text, "returning"));
 }
 
 static enum outcome on_punct(struct shaper *s) {
@@ -475,6 +489,9 @@ static enum outcome on_punct(struct shaper *s) {
 }
 
 static enum outcome on_token(struct shaper *s) {
+    if (begins_tail(s)) {
+        s->rows = ROWS_TAIL;
+    }
     if (s->rows == ROWS_WAIT || s->rows == ROWS_OPEN || s->rows == ROWS_AFTER) {
         return s->rows == ROWS_AFTER && s->tok.punct == ';' ? on_punct(s) : between_rows(s);
     }
@@ -547,7 +564,34 @@ static enum outcome run(struct shaper *s) {
             return o;
         }
     }
-    return s->rows == ROWS_NO || s->rows == ROWS_AFTER ? DONE : UNUSABLE;
+    return s->rows == ROWS_NO || s->rows >= ROWS_AFTER ? DONE : UNUSABLE;
+}
+
+/* Gives every row of the list the values that stand behind it: one row's plan has all it needs in
+ * one stretch. */
+static bool spread_tail(struct shaper *s) {
+    size_t row = s->first_row_vals, tail = s->n_vals - s->n_rows * row, width = row + tail;
+    if (s->n_rows == 1 || tail == 0) {
+        s->first_row_vals = width;
+        return true;
+    }
+    if (s->n_rows > SIZE_MAX / sizeof(struct kl_val) / width) {
+        return false;
+    }
+    struct kl_val *vals = kl_arena_alloc(s->in->arena, s->n_rows * width * sizeof(*vals));
+    if (!vals) {
+        return false;
+    }
+    for (size_t r = 0; r < s->n_rows; r++) {
+        if (row > 0) {
+            memcpy(vals + r * width, s->vals + r * row, row * sizeof(*vals));
+        }
+        memcpy(vals + r * width + row, s->vals + s->n_rows * row, tail * sizeof(*vals));
+    }
+    s->first_row_vals = width;
+    s->vals = vals;
+    s->n_vals = s->vals_cap = s->n_rows * width;
+    return true;
 }
 
 enum kl_rc kl_sql__shape(
@@ -570,7 +614,10 @@ enum kl_rc kl_sql__shape(
     if (o != DONE || s.len > KL_SHAPE_MAX_KEY) {
         return KL_OK;
     }
-    bool collapsed = s.rows == ROWS_AFTER;
+    bool collapsed = s.rows >= ROWS_AFTER;
+    if (collapsed && !spread_tail(&s)) {
+        return kl_fail(err, KL_E_TOO_LARGE, "statement is too large");
+    }
     *ret = (struct kl_shape){.usable = true,
         .key = kl_slice(s.key, s.len),
         .prefix_len = in->prefix.len,

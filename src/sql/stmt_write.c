@@ -80,6 +80,17 @@ static void row_values(const struct kl_bound *b, size_t r, struct kl_eval *ev) {
     ev->n_params = collapsed ? width : b->n_vals;
 }
 
+static enum kl_rc missing_columns(const struct kl_table *t, const bool *given, size_t number,
+    struct kl_eval *ev, struct kl_val *vals, struct kl_err *err) {
+    for (size_t col = 0; col < t->n_cols; col++) {
+        if (!given[col]) {
+            KL_TRY(kl_sql_eval_default(&t->cols[col], ev, &vals[col], err));
+        }
+        KL_TRY(not_null(&t->cols[col], &vals[col], number, err));
+    }
+    return KL_OK;
+}
+
 enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval *ev,
     struct kl_val *vals, struct kl_err *err) {
     const struct kl_plan_insert *ins = b->plan->insert;
@@ -100,33 +111,120 @@ enum kl_rc kl_sql_insert_row(const struct kl_bound *b, size_t r, struct kl_eval 
             given[col] = true;
         }
     }
-    for (size_t col = 0; col < t->n_cols; col++) {
-        if (!given[col]) {
-            KL_TRY(kl_sql_eval_default(&t->cols[col], &row, &vals[col], err));
-        }
-        KL_TRY(not_null(&t->cols[col], &vals[col], r + 1, err));
+    return missing_columns(t, given, r + 1, &row, vals, err);
+}
+
+enum kl_rc kl_sql_insert_given(const struct kl_bound *b, const struct kl_val *given, size_t number,
+    struct kl_eval *ev, struct kl_val *vals, struct kl_err *err) {
+    const struct kl_plan_insert *ins = b->plan->insert;
+    const struct kl_table *t = b->plan->table;
+    bool *is_given = KL_ARENA_ARRAY(ev->arena, bool, t->n_cols + 1);
+    if (!is_given) {
+        return kl_sql__no_room(err);
     }
+    for (size_t i = 0; i < ins->n_targets; i++) {
+        unsigned col = ins->targets[i];
+        vals[col] = given[i];
+        KL_TRY(to_column(&t->cols[col], ev, &vals[col], err));
+        is_given[col] = true;
+    }
+    return missing_columns(t, is_given, number, ev, vals, err);
+}
+
+/* ---- new values of a row ---- */
+static enum kl_rc assign(const struct kl_column *c, struct kl_eval *ev, struct kl_val v,
+    struct kl_val *val, bool *changed, struct kl_err *err) {
+    KL_TRY(to_column(c, ev, &v, err));
+    KL_TRY(not_null(c, &v, 0, err));
+    *changed |= !kl_val_same(val, &v);
+    *val = v;
+    return KL_OK;
+}
+
+/* exprs[i] NULL: DEFAULT. given: the values, or NULL to evaluate exprs. */
+struct assignments {
+    size_t n;
+    const uint16_t *cols;
+    const struct kl_expr *const *exprs;
+    const struct kl_val *given;
+};
+
+static enum kl_rc assign_all(const struct kl_table *t, const struct assignments *a,
+    struct kl_eval *ev, struct kl_val *vals, bool *ret_changed, struct kl_err *err) {
+    bool changed = false;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct kl_column *c = &t->cols[a->cols[i]];
+        struct kl_val v;
+        if (!a->exprs[i]) {
+            KL_TRY(kl_sql_eval_default(c, ev, &v, err));
+        } else if (a->given) {
+            v = a->given[i];
+        } else {
+            KL_TRY(kl_expr_eval(a->exprs[i], ev, &v, err));
+        }
+        KL_TRY(assign(c, ev, v, &vals[a->cols[i]], &changed, err));
+    }
+    *ret_changed = changed;
     return KL_OK;
 }
 
 enum kl_rc kl_sql_update_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals,
     bool *ret_changed, struct kl_err *err) {
     const struct kl_plan_dml *dml = b->plan->dml;
+    struct assignments a = {.n = dml->n_set, .cols = dml->set_cols, .exprs = dml->set_exprs};
+    return assign_all(b->plan->table, &a, ev, vals, ret_changed, err);
+}
+
+enum kl_rc kl_sql_update_given(const struct kl_bound *b, const struct kl_val *given,
+    struct kl_eval *ev, struct kl_val *vals, bool *ret_changed, struct kl_err *err) {
+    const struct kl_plan_dml *dml = b->plan->dml;
+    struct assignments a = {
+        .n = dml->n_set, .cols = dml->set_cols, .exprs = dml->set_exprs, .given = given};
+    return assign_all(b->plan->table, &a, ev, vals, ret_changed, err);
+}
+
+enum kl_rc kl_sql_conflict_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_val *vals,
+    bool *ret_chosen, bool *ret_changed, struct kl_err *err) {
+    const struct kl_plan_conflict *c = b->plan->insert->conflict;
+    struct assignments a = {.n = c->n_set, .cols = c->set_cols, .exprs = c->set_exprs};
+    *ret_changed = false;
+    KL_TRY(kl_expr_test_row(c->filter, ev, ret_chosen, err));
+    return *ret_chosen ? assign_all(b->plan->table, &a, ev, vals, ret_changed, err) : KL_OK;
+}
+
+enum kl_rc kl_sql_check_row(const struct kl_bound *b, struct kl_eval *ev, struct kl_err *err) {
+    const struct kl_plan_write *w = b->plan->write;
     const struct kl_table *t = b->plan->table;
-    bool changed = false;
-    for (size_t i = 0; i < dml->n_set; i++) {
-        unsigned col = dml->set_cols[i];
+    for (size_t i = 0; i < w->n_checks; i++) {
         struct kl_val v;
-        if (dml->set_exprs[i]) {
-            KL_TRY(kl_expr_eval(dml->set_exprs[i], ev, &v, err));
-            KL_TRY(to_column(&t->cols[col], ev, &v, err));
-        } else {
-            KL_TRY(kl_sql_eval_default(&t->cols[col], ev, &v, err));
+        KL_TRY(kl_expr_eval(w->checks[i], ev, &v, err));
+        if (!v.null && !v.i) {
+            return kl_fail(err, KL_E_CONSTRAINT,
+                "Check constraint violation: new row violates check constraint \"%s\" of table "
+                "%.*s",
+                t->checks[i].name, KL_FMT(t->qualified));
         }
-        KL_TRY(not_null(&t->cols[col], &v, 0, err));
-        changed |= !kl_val_same(&vals[col], &v);
-        vals[col] = v;
     }
-    *ret_changed = changed;
+    return KL_OK;
+}
+
+/* ---- queries inside ---- */
+enum kl_rc kl_sql_query_values(const struct kl_bound *outer, struct kl_plan *query,
+    struct kl_arena *arena, struct kl_bound *ret, struct kl_err *err) {
+    size_t n = query->n_values;
+    struct kl_val *vals = KL_ARENA_ARRAY(arena, struct kl_val, n + query->n_derived + 1);
+    if (!vals) {
+        return kl_sql__no_room(err);
+    }
+    if (n > outer->n_vals) {
+        return kl_fail(err, KL_E_INTERNAL, "a query inside a statement wants values it has not");
+    }
+    if (n > 0) {
+        memcpy(vals, outer->vals, n * sizeof(*vals));
+    }
+    KL_TRY(kl_sql__check_counts(query, vals, err));
+    KL_TRY(kl_sql__derive_row(query, vals, arena, err));
+    *ret = (struct kl_bound){
+        .plan = query, .vals = vals, .n_vals = n + query->n_derived, .as_user = outer->as_user};
     return KL_OK;
 }

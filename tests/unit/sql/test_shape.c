@@ -131,7 +131,38 @@ static void rows(void **state) {
         "insert into t values(<i>,default),(<i>,<i>)", "1|2|3");
     assert_int_equal(shape.n_rows, 0);
     gives("INSERT INTO t VALUES (1), (2) ON CONFLICT DO NOTHING",
-        "insert into t values(<i>),(<i>)on conflict do nothing", "1|2");
+        "insert into t values(<o>)on conflict do nothing", "1|2");
+    assert_int_equal(shape.n_rows, 2);
+    /* what follows the list belongs to every row */
+    gives("INSERT INTO t VALUES (1, 'a'), (2, 'b') ON CONFLICT (k) DO UPDATE SET v = t.v + 3 "
+          "RETURNING v || 'x'",
+        "insert into t values(<o>,<o>)on conflict(k)do update set v=t.v+<i>returning v||<s>",
+        "1|a|3|x|2|b|3|x");
+    assert_int_equal(shape.n_rows, 2);
+    assert_int_equal(shape.n_values, 4);
+    gives("INSERT INTO t VALUES (1) RETURNING 5", "insert into t values(<o>)returning<i>", "1|5");
+    assert_int_equal(shape.n_values, 2);
+    gives("INSERT INTO t VALUES (DEFAULT), (DEFAULT) RETURNING 5",
+        "insert into t values(default)returning<i>", "5|5");
+    assert_int_equal(shape.n_values, 1);
+    /* lists that are part of a query keep their rows */
+    gives("INSERT INTO t SELECT 1 UNION VALUES (1), (2)",
+        "insert into t select<i>union values(<i>),(<i>)", "1|1|2");
+    assert_int_equal(shape.n_rows, 0);
+    gives("INSERT INTO t VALUES (1), (2) LIMIT 1", "insert into t values(<i>),(<i>)limit<i>",
+        "1|2|1");
+    assert_int_equal(shape.n_rows, 0);
+    gives("INSERT INTO t VALUES (1), (2) UNION ALL VALUES (3)",
+        "insert into t values(<i>),(<i>)union all values(<i>)", "1|2|3");
+    assert_int_equal(shape.n_rows, 0);
+    struct kl_val given[] = {kl_val_i64(7), kl_val_i64(8)};
+    params = given;
+    n_params = 2;
+    gives("INSERT INTO t VALUES ($1), ($2) ON CONFLICT (k) DO UPDATE SET v = $2, w = $2, x = $1",
+        "insert into t values(<o>)on conflict(k)do update set v=<i>,w=<=2>,x=<i>", "7|8|7|8|8|7");
+    assert_int_equal(shape.n_values, 3);
+    params = NULL;
+    n_params = 0;
     gives("INSERT INTO t VALUES (date '2026-01-01', - 5, + 6)",
         "insert into t values(date '2026-01-01',<o>,<o>)", "-5|6");
     gives("INSERT INTO t VALUES (-9223372036854775808)", "insert into t values(<o>)",
