@@ -5,17 +5,18 @@
 
 /* ---- query pool threads ---- */
 
-static void *worker_init(unsigned index, void *ctx) {
+struct kl__worker *kl__worker_new(struct kl_engine *e) {
     struct kl__worker *w = kl_xcalloc(1, sizeof(*w));
-    (void)index;
-    w->engine = ctx;
-    w->cache = kl_plan_cache_new(w->engine->o.plan_cache_entries);
+    w->engine = e;
+    w->cache = kl_plan_cache_new(e->o.plan_cache_entries);
     kl_arena_init(&w->scratch, (size_t)1 << 30);
     return w;
 }
 
-static void worker_deinit(void *state) {
-    struct kl__worker *w = state;
+void kl__worker_free(struct kl__worker *w) {
+    if (w == NULL) {
+        return;
+    }
     kl_duck_free(w->duck);
     kl_plan_cache_free(w->cache);
     kl_arena_deinit(&w->scratch);
@@ -40,6 +41,13 @@ static enum kl_rc make_shards(struct kl_engine *e, struct kl_err *err) {
     return KL_OK;
 }
 
+static void *worker_init(unsigned index, void *ctx) {
+    (void)index;
+    return kl__worker_new(ctx);
+}
+
+static void worker_deinit(void *state) { kl__worker_free(state); }
+
 static void make_pools(struct kl_engine *e) {
     unsigned threads = e->o.query_threads > 0 ? e->o.query_threads : kl_cpu_count();
     struct kl_pool_options query = {
@@ -55,6 +63,7 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
     e->o.plan_cache_entries = o->plan_cache_entries > 0 ? o->plan_cache_entries : 1000;
     e->o.deleted_retention_hours = o->deleted_retention_hours > 0 ? o->deleted_retention_hours : 168;
     e->user_shards = kl_catalog_user_shards(o->catalog);
+    e->key_stamps = kl_xcalloc(KL__KEY_STAMPS, sizeof(*e->key_stamps));
     e->log = kl_commit_log_new(o->store, o->sync);
     pthread_mutex_init(&e->pause_lock, NULL);
     pthread_cond_init(&e->pause_cond, NULL);
@@ -74,6 +83,9 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
     }
     if (rc == KL_OK) {
         rc = kl__cleanup_resume(e, err);
+    }
+    if (rc == KL_OK) {
+        kl__index_resume(e);
     }
     if (rc != KL_OK) {
         kl_engine_stop(e);
@@ -108,6 +120,7 @@ void kl_engine_free(struct kl_engine *e) {
     kl_pool_free(e->pool);
     kl__retention_free(e);
     kl_commit_log_free(e->log);
+    free(e->key_stamps);
     free(e->table_log);
     free(e->shards);
     pthread_mutex_destroy(&e->pause_lock);

@@ -65,6 +65,7 @@ struct kl_engine_options {
     size_t query_memory_bytes;    /* of one DuckDB instance */
     const char *temp_dir;
     int64_t statement_timeout_ms; /* 0: none */
+    int64_t transaction_timeout_ms; /* of one that writes, since it holds up its writer; 0: none */
     uint64_t default_query_limit, max_query_limit; /* 0: off */
     size_t max_sql_bytes;
     uint32_t max_params;
@@ -72,6 +73,7 @@ struct kl_engine_options {
     struct kl_password_policy passwords;
     uint32_t stream_max_rows;     /* of one STREAM partition without MAX_BUFFER */
     size_t stream_max_bytes;      /* of all STREAM partitions */
+    size_t row_cache_bytes;       /* rows read by primary key, all loops together; 0: none are kept */
     size_t plan_cache_entries;    /* of each loop and query thread; 0: 1000 */
     uint32_t deleted_retention_hours; /* of tables that do not say; 0: 168 */
     struct kl_engine_listener listener; /* may be zero */

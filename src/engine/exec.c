@@ -47,6 +47,8 @@ static void finish(struct kl__run *r, enum kl_rc rc) {
     x->done(x);
 }
 
+void kl__run_abort(struct kl__run *r, enum kl_rc rc) { finish(r, rc); }
+
 static void fail_statement(struct kl__run *r, struct kl__stmt *s, enum kl_rc rc) {
     if (rc == KL_E_STALE_PLAN) {
         rc = kl_fail(&r->err, KL_E_EXEC, "the schema of the table keeps changing, try again");
@@ -124,7 +126,7 @@ static enum kl_rc refuse_shared(struct kl__run *r, struct kl__stmt *s, struct kl
     return again;
 }
 
-static enum kl_rc bind_one(struct kl__run *r, struct kl__stmt *s, struct kl_plan_cache *cache) {
+enum kl_rc kl__run_bind(struct kl__run *r, struct kl__stmt *s, struct kl_plan_cache *cache) {
     struct kl_slice target, inner;
     if (s->is_bound) {
         kl_bound_release(&s->bound);
@@ -176,7 +178,7 @@ static enum kl_rc prepare(struct kl__run *r, struct kl_plan_cache *cache) {
     for (size_t i = 0; rc == KL_OK && i < n; i++) {
         struct kl__stmt *s = &r->stmts[i];
         s->text = texts[i];
-        rc = bind_one(r, s, cache);
+        rc = kl__run_bind(r, s, cache);
         if (rc == KL_E_NOT_FOUND && ddl_before) {
             rc = KL_OK; /* an earlier statement may make it */
             continue;
@@ -203,39 +205,13 @@ void kl__eval_init(struct kl__run *r, struct kl__stmt *s, const struct kl_bound 
     };
 }
 
-static void message(struct kl__run *r, uint64_t rows, const char *fmt, ...) KL_PRINTF(3, 4);
-static void message(struct kl__run *r, uint64_t rows, const char *fmt, ...) {
+void kl__run_message(struct kl__run *r, uint64_t rows, const char *fmt, ...) {
     char text[512];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     r->x->sink->message(r->x->sink, rows, kl_slice_str(text));
-}
-
-static void write_done(struct kl_task *t) {
-    struct kl__cmd *c = KL_CONTAINER_OF(t, struct kl__cmd, task);
-    struct kl__run *r = KL_CONTAINER_OF(c, struct kl__run, write.cmd);
-    r->rc = c->rc;
-    if (c->rc != KL_OK) {
-        r->err = c->err;
-        r->err.position = 0;
-    } else {
-        enum kl_plan_kind kind = r->stmts[r->i].bound.plan->kind;
-        const char *verb = kind == KL_PLAN_INSERT ? "Inserted" : kind == KL_PLAN_UPDATE ? "Updated" : "Deleted";
-        message(r, r->write.affected, "%s %llu row(s)", verb, (unsigned long long)r->write.affected);
-    }
-    kl__run_continue(r);
-}
-
-static enum kl_rc start_write(struct kl__run *r, struct kl__stmt *s) {
-    struct kl_scope scope = kl_table_scope(s->bound.plan->table, s->session.user, r->e->user_shards);
-    r->write = (struct kl__write){
-        .cmd = {.engine = r->e, .loop = r->l->loop, .shard = scope.shard, .apply = kl__dml_apply, .finish = write_done},
-        .bound = &s->bound, .session = &s->session, .now_us = kl_clock_wall_us(), .deadline_ns = r->deadline_ns,
-        .cancelled = &r->x->cancelled,
-    };
-    return kl__cmd_post(&r->write.cmd);
 }
 
 static void run_in_pool(struct kl_task *t) {
@@ -286,10 +262,14 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     case KL_PLAN_INSERT:
     case KL_PLAN_UPDATE:
     case KL_PLAN_DELETE:
-        rc = start_write(r, s);
-        if (rc == KL_OK) {
-            return false;
-        }
+        kl__write_start(r, s);
+        return false;
+    case KL_PLAN_BEGIN:
+        kl__txn_start(r);
+        return false;
+    case KL_PLAN_COMMIT:
+    case KL_PLAN_ROLLBACK:
+        rc = kl_fail(&r->err, KL_E_EXEC, "%s requires an active explicit SQL transaction", p->kind == KL_PLAN_COMMIT ? "COMMIT" : "ROLLBACK");
         break;
     case KL_PLAN_USE: {
         struct kl_cat *cat = kl_catalog_acquire(r->e->o.catalog);
@@ -300,7 +280,7 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
             break;
         }
         r->x->session.ns = kl_arena_dup(r->x->arena, p->name);
-        message(r, 0, "Namespace switched to '%.*s'", KL_FMT(p->name));
+        kl__run_message(r, 0, "Namespace switched to '%.*s'", KL_FMT(p->name));
         break;
     }
     case KL_PLAN_SUBSCRIBE:
@@ -319,9 +299,13 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
             rc = r->e->o.listener.live_kill(r->e->o.listener.ctx, p->name, &r->err);
         }
         if (rc == KL_OK) {
-            message(r, 0, "Live query killed: %.*s", KL_FMT(p->name));
+            kl__run_message(r, 0, "Live query killed: %.*s", KL_FMT(p->name));
         }
         break;
+    case KL_PLAN_CREATE_INDEX:
+    case KL_PLAN_DROP_INDEX:
+        kl__index_start(r, s);
+        return false;
     case KL_PLAN_CREATE_USER:
     case KL_PLAN_ALTER_USER:
     case KL_PLAN_DROP_USER:
@@ -341,8 +325,12 @@ static bool statement_done(struct kl__run *r) {
         fail_statement(r, &r->stmts[r->i], r->rc);
         return false;
     }
+    if (r->ddl_message.len > 0) {
+        kl__run_message(r, 0, "%.*s", KL_FMT(r->ddl_message));
+        r->ddl_message = KL_SLICE_NONE;
+    }
     r->i++;
-    r->retries = 0;
+    r->retries = r->conflicts = 0;
     return true;
 }
 
@@ -355,7 +343,7 @@ static void step(struct kl__run *r) {
             return;
         }
         if (!s->is_bound || s->bound.plan->catalog_version != kl_catalog_version(r->e->o.catalog)) {
-            enum kl_rc rc = bind_one(r, s, r->l->cache);
+            enum kl_rc rc = kl__run_bind(r, s, r->l->cache);
             if (rc != KL_OK) {
                 fail_statement(r, s, rc);
                 return;
@@ -386,7 +374,7 @@ void kl__run_continue(struct kl__run *r) {
     }
     if (r->rc == KL_E_STALE_PLAN && r->retries < KL__STALE_RETRIES) {
         r->retries++;
-        r->rc = bind_one(r, &r->stmts[r->i], r->l->cache);
+        r->rc = kl__run_bind(r, &r->stmts[r->i], r->l->cache);
         if (r->rc == KL_OK) {
             step(r);
             return;
@@ -460,7 +448,7 @@ struct kl_engine_loop *kl_engine_loop_new(struct kl_engine *e, struct kl_loop *l
     l->loop = loop;
     l->cache = kl_plan_cache_new(e->o.plan_cache_entries);
     kl_arena_init(&l->scratch, (size_t)64 << 20);
-    l->places = kl_xcalloc(1, sizeof(*l->places));
+    l->rows = kl__row_cache_new(e->o.row_cache_bytes / KL_MAX(1u, kl_cpu_count()));
     return l;
 }
 
@@ -468,7 +456,7 @@ void kl_engine_loop_free(struct kl_engine_loop *l) {
     if (l != NULL) {
         kl_plan_cache_free(l->cache);
         kl_arena_deinit(&l->scratch);
-        free(l->places);
+        kl__row_cache_free(l->rows);
         free(l);
     }
 }

@@ -4,6 +4,7 @@
 
 #include "engine/commit_log.h"
 #include "engine/engine.h"
+#include "engine/rows.h"
 
 #define KL__DRAIN_MAX 512             /* commands of one batch */
 #define KL__WRITER_BOX 8192           /* commands waiting for one writer */
@@ -16,6 +17,10 @@
 struct kl__writer;
 struct kl__streams;
 struct kl__ddl;
+struct kl__run;
+struct kl__stmt;
+struct kl__worker;
+struct kl__txn;
 
 /* ---- shards and writers (shard.c) ---- */
 struct kl__shard {
@@ -50,9 +55,14 @@ struct kl__writer {
     size_t changes_seen;         /* entries of engine->table_log that it has passed on; guarded by table_log_lock */
     struct kl_arena drain;       /* row bytes of the batch's changes */
     struct kl_arena scratch;     /* of one command */
-    struct kl_buf row, pk, old;  /* reused buffers */
+    struct kl_buf row, pk, old, idx, place; /* reused buffers */
+    struct kl__worker *worker;   /* for queries inside transactions; made at first need */
+    uint64_t *changing;          /* hashes of keys that the batch changes */
+    size_t n_changing, cap_changing;
     struct kl_change *changes;
     size_t n_changes, cap_changes;
+    struct kl_commit *commits;   /* of one commit: room for every shard */
+    struct kl__shard **dirty;    /* the same */
     struct kl__cmd *first, *last;/* the batch's commands in order */
     int64_t next_tick_ns;        /* writer 0: next sweep of tombstones */
 };
@@ -64,6 +74,8 @@ enum kl_rc kl__cmd_post(struct kl__cmd *c) KL_MUST_CHECK;
 void kl__cmd_post_always(struct kl__cmd *c);
 /* Commits what the writer has, tells the listener, answers. On the writer. */
 void kl__writer_flush(struct kl__writer *w);
+/* Commits what a transaction put into the batches of any writer's shards, while the others stand still; answers it. On writer 0. */
+void kl__writer_commit_all(struct kl__writer *w, struct kl__cmd *c);
 /* Takes the newest catalog snapshot and passes table changes on to the listener. On the writer, with nothing pending. */
 void kl__writer_refresh(struct kl__writer *w);
 /* Appends a change; row bytes are copied. Table and user are borrowed until the flush. */
@@ -86,6 +98,7 @@ struct kl_engine {
     struct kl__shard *shards;
     struct kl__writer *writers;
     _Atomic bool stopping;
+    _Atomic uint64_t *key_stamps; /* see row_cache.c; any thread */
     /* pausing */
     pthread_mutex_t pause_lock;
     pthread_cond_t pause_cond;
@@ -106,7 +119,7 @@ struct kl_engine {
     _Atomic uint64_t statements, writes, commits, commit_us, batch_max, plans;
 };
 
-/* ---- DML (dml.c) ---- */
+/* ---- DML (write.c, dml*.c) ---- */
 struct kl__write {
     struct kl__cmd cmd;
     const struct kl_bound *bound;
@@ -114,9 +127,28 @@ struct kl__write {
     int64_t now_us;
     int64_t deadline_ns;
     const _Atomic bool *cancelled;
-    uint64_t affected; /* out */
+    struct kl__rows *given;     /* rows of the query inside the statement, or NULL; owned */
+    struct kl__rows *returning; /* what RETURNING answers, made when there is one; owned */
+    uint64_t affected;          /* out */
 };
+/* On the writer, against store + batch. KL_E_AGAIN: a row that `given` names has a newer version, ask the query again. */
+enum kl_rc kl__dml_run(struct kl__write *x, struct kl__writer *w, struct kl__shard *s, struct kl_err *err);
+/* The same as a command of its own. */
 enum kl_rc kl__dml_apply(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s);
+void kl__write_init(struct kl__run *r, struct kl__stmt *s, struct kl__write *x);
+void kl__write_deinit(struct kl__write *x);
+/* Runs the query inside the statement into x->given. */
+enum kl_rc kl__write_query(struct kl__run *r, struct kl__stmt *s, struct kl__write *x, struct kl__worker *w, struct kl_err *err);
+/* RETURNING's rows, or how many rows were changed. */
+enum kl_rc kl__write_answer(struct kl__run *r, struct kl__stmt *s, const struct kl__write *x, struct kl_err *err);
+/* Starts INSERT, UPDATE or DELETE; ends in kl__run_continue. On the loop. */
+void kl__write_start(struct kl__run *r, struct kl__stmt *s);
+
+/* ---- transactions (txn.c) ---- */
+/* The statements from BEGIN at r->i to its end, as one command; ends in kl__run_continue with r->i at the last of them. On the loop. */
+void kl__txn_start(struct kl__run *r);
+/* One write whose query kept losing races: query and write together on the writer. */
+void kl__txn_start_single(struct kl__run *r);
 
 /* ---- STREAM partitions (stream.c) ---- */
 struct kl__streams *kl__streams_new(struct kl_engine *e, uint16_t shard);
@@ -143,23 +175,28 @@ void kl__streams_drop_table(struct kl__streams *s, uint32_t table);
 /* Fills slots from a row view. */
 enum kl_rc kl__fill_slots(const struct kl_table *t, const struct kl_row_view *v, const int16_t *slots, size_t n,
     struct kl_arena *arena, struct kl_val *row);
-/* Where rows were last found by key: spares a point read its look into the pk family. One thread's; entries may be stale. Memory is touched as it
- * fills. */
-#define KL__PLACES (1u << 17)
-struct kl__place {
-    uint64_t hash; /* of the pk key, never 0 */
-    int64_t seq;
-};
-struct kl__places {
-    struct kl__place at[KL__PLACES];
-};
-/* At most one row, by primary key. places: may be NULL. */
-enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__places *places,
+/* ---- rows by primary key, cached (row_cache.c) ---- */
+#define KL__KEY_STAMPS (1u << 16)
+struct kl__row_cache;
+struct kl__row_cache *kl__row_cache_new(size_t max_bytes);
+void kl__row_cache_free(struct kl__row_cache *c);
+/* A cached row is the newest one if its stamp is what kl__key_stamp says now. key: of the pk family; hash: kl_slice_hash of it. */
+uint64_t kl__key_stamp(struct kl_engine *e, uint64_t hash);
+/* The row of the key, until the next put; false: not known, or not known to be the newest. */
+bool kl__row_cache_get(struct kl__row_cache *c, uint64_t hash, struct kl_slice key, uint64_t stamp, int64_t *ret_seq, struct kl_slice *ret);
+/* stamp: taken before the store was read. */
+void kl__row_cache_put(struct kl__row_cache *c, uint64_t hash, struct kl_slice key, uint64_t stamp, int64_t seq, struct kl_slice row);
+/* The batch that the writer is making changes what this key names: before its commit, and after it for all of them. On the writer. */
+void kl__key_changing(struct kl__writer *w, struct kl_slice key);
+void kl__keys_changed(struct kl__writer *w);
+
+/* At most one row, by primary key. cache: of the loop that reads, or NULL. */
+enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key, struct kl__row_cache *cache,
     struct kl_source **ret, struct kl_err *err);
 /* Rows of scan->table that `path` reaches, at scan->snap, at latest, or through scan->batch; path and ev are needed for opening only. Rows that do not
  * meet the condition may come too. KL_E_STALE_PLAN: its index is gone. STREAM tables too. */
 enum kl_rc kl__open_path(struct kl_engine *e, const struct kl_scan *scan, const struct kl_access_path *path, struct kl_eval *ev,
-    struct kl__places *places, struct kl_source **ret, struct kl_err *err);
+    struct kl__row_cache *cache, struct kl_source **ret, struct kl_err *err);
 /* No row. */
 struct kl_source *kl__scan_nothing(void);
 /* One row without slots: SELECT without FROM. */
@@ -182,7 +219,7 @@ struct kl_engine_loop {
     struct kl_loop *loop;
     struct kl_plan_cache *cache;
     struct kl_arena scratch;
-    struct kl__places *places;
+    struct kl__row_cache *rows;
     size_t plans_counted;
 };
 /* State of a query pool thread. */
@@ -208,22 +245,35 @@ struct kl__run {
     struct kl_engine *e;
     struct kl__stmt *stmts;
     size_t n, i;
-    unsigned retries;
+    unsigned retries;           /* of the statement, because the schema changed */
+    unsigned conflicts;         /* of the statement, because rows changed under its query */
     bool split;                 /* statements are known */
-    struct kl__places *places;  /* of the loop while it reads there, else NULL */
+    struct kl__row_cache *rows; /* of the loop while it reads there, else NULL */
     struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
+    struct kl_snapshot *snap;   /* that a read-only transaction reads, else NULL */
     int64_t deadline_ns;
+    struct kl_slice ddl_message; /* what the step under way answers, set with rc; else empty */
     enum kl_rc rc;              /* of the step under way */
     struct kl_err err;
     union {
         struct kl__write write;
         struct kl__ddl *ddl;
+        struct kl__txn *txn;
     };
 };
 /* One step is done: rc and err are set. Goes on with the next statement, or ends. On the loop. */
 void kl__run_continue(struct kl__run *r);
 /* Posts kl__run_continue to the request's loop. Any thread. */
 void kl__run_resume(struct kl__run *r);
+/* Ends the request with an error that is about no single statement. */
+void kl__run_abort(struct kl__run *r, enum kl_rc rc);
+/* Binds a statement (again) against the newest catalog, in the request's namespace of the moment. */
+enum kl_rc kl__run_bind(struct kl__run *r, struct kl__stmt *s, struct kl_plan_cache *cache);
+/* A result without rows for statement r->x->statement. */
+void kl__run_message(struct kl__run *r, uint64_t rows, const char *fmt, ...) KL_PRINTF(3, 4);
+/* State of a thread that runs queries. */
+struct kl__worker *kl__worker_new(struct kl_engine *e);
+void kl__worker_free(struct kl__worker *w);
 /* A SELECT or DUCK plan into `to`: s says who asks, b is what runs (the statement's own or the query inside it). On a writer (r->writer set) rows are read
  * through the batches of their shards. `on_loop`: short reads only, KL_E_AGAIN otherwise. */
 enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
@@ -233,6 +283,10 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
 /* Starts DDL or a user statement; ends in kl__run_resume. */
 void kl__ddl_start(struct kl__run *r, struct kl__stmt *s);
 void kl__user_start(struct kl__run *r, struct kl__stmt *s);
+/* CREATE INDEX, DROP INDEX (index_build.c); ends in kl__run_resume. */
+void kl__index_start(struct kl__run *r, struct kl__stmt *s);
+/* Builds that a stop or crash has interrupted. */
+void kl__index_resume(struct kl_engine *e);
 enum kl_rc kl__describe_subscription(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
 enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
 void kl__eval_init(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_arena *arena, struct kl_eval *ret);

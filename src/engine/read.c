@@ -42,7 +42,7 @@ static struct kl_sink *limit_rows(struct kl__run *r, struct kl_sink *to, bool ha
     if (!has_limit && o->default_query_limit > 0) {
         most = KL_MIN(most, o->default_query_limit);
     }
-    if (most == UINT64_MAX) {
+    if (most == UINT64_MAX || to != r->x->sink) { /* a query inside a write takes all its rows */
         return to;
     }
     *l = (struct limited){.sink = {limited_begin, limited_row, limited_end, NULL}, .to = to, .left = most};
@@ -71,9 +71,10 @@ static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct
     }
     scan->table = t;
     scan->user = s->session.user;
+    scan->snap = scan->snap == NULL ? r->snap : scan->snap;
     scan->batch = r->writer != NULL ? kl__shard(r->e, kl_table_scope(t, scan->user, r->e->user_shards).shard)->batch : NULL;
     kl__eval_init(r, s, b, scan->arena, &ev);
-    return kl__open_path(r->e, scan, path, &ev, r->places, ret, err);
+    return kl__open_path(r->e, scan, path, &ev, r->rows, ret, err);
 }
 
 enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
@@ -83,7 +84,7 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct k
     struct limited limited;
     struct kl_eval ev;
     struct kl_scan scan = {.slots = p->select->slots, .n_slots = p->select->n_slots, .arena = scratch};
-    r->places = on_loop ? r->l->places : NULL;
+    r->rows = on_loop ? r->l->rows : NULL;
     if (p->table == NULL) {
         src = kl__scan_dual();
     } else {
@@ -139,7 +140,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     const struct kl_plan_duck *p = b->plan->duck;
     struct duck_read d = {.r = r, .s = s, .b = b, .arena = &w->scratch};
     struct limited limited;
-    r->places = NULL;
+    r->rows = NULL;
     KL_TRY(worker_duck(w, err));
     struct kl_duck_scan *scans = KL_ARENA_ARRAY(&w->scratch, struct kl_duck_scan, p->n_scans + 1);
     if (scans == NULL) {
@@ -148,7 +149,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     for (size_t i = 0; i < p->n_scans; i++) {
         scans[i] = (struct kl_duck_scan){.cols = p->scans[i].cols, .n_cols = p->scans[i].n_slots};
     }
-    d.snap = r->writer == NULL ? kl_snapshot_take(r->e->o.store) : NULL;
+    d.snap = r->writer != NULL || r->snap != NULL ? r->snap : kl_snapshot_take(r->e->o.store);
     struct kl_duck_query q = {
         .plan_id = b->plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
         .params = b->vals, .n_params = b->n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
@@ -157,7 +158,9 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     bool has_limit = memmem(p->sql.ptr, p->sql.len, "LIMIT", 5) != NULL;
     struct kl_sink *sink = limit_rows(r, to, has_limit, &limited);
     enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);
-    kl_snapshot_release(r->e->o.store, d.snap);
+    if (d.snap != r->snap) {
+        kl_snapshot_release(r->e->o.store, d.snap);
+    }
     return limit_reached(sink, to, rc);
 }
 

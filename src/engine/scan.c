@@ -219,7 +219,7 @@ static enum kl_rc bound_scan(const struct kl_access_path *path, struct kl_eval *
 }
 
 static enum kl_rc open_point(struct kl_engine *e, const struct kl_scan *scan,
-    const struct kl_access_path *path, struct kl_eval *ev, struct kl__places *places,
+    const struct kl_access_path *path, struct kl_eval *ev, struct kl__row_cache *cache,
     struct kl_source **ret, struct kl_err *err) {
     struct kl_val key[KL_PK_COLS_MAX];
     bool none;
@@ -228,15 +228,15 @@ static enum kl_rc open_point(struct kl_engine *e, const struct kl_scan *scan,
         *ret = kl__scan_nothing();
         return KL_OK;
     }
-    return kl__scan_point(e, scan, key, places, ret, err);
+    return kl__scan_point(e, scan, key, cache, ret, err);
 }
 
 enum kl_rc kl__open_path(struct kl_engine *e, const struct kl_scan *scan,
-    const struct kl_access_path *path, struct kl_eval *ev, struct kl__places *places,
+    const struct kl_access_path *path, struct kl_eval *ev, struct kl__row_cache *cache,
     struct kl_source **ret, struct kl_err *err) {
     bool stored = scan->table->type == KL_TABLE_USER || scan->table->type == KL_TABLE_SHARED;
     if (stored && path->pk) {
-        return open_point(e, scan, path, ev, places, ret, err);
+        return open_point(e, scan, path, ev, cache, ret, err);
     }
     if (stored && (path->index_id || path->by_key)) {
         return kl__scan_ranges(e, scan, path, ev, ret, err);

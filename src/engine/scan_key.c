@@ -8,7 +8,7 @@ struct point_scan {
     struct kl_pinned row;
     struct kl_buf bytes; /* of a row that came through a batch */
     int64_t seq;
-    bool found, pinned, done;
+    bool found, pinned, cached, done; /* cached: row.value is the cache's, nothing is pinned */
     int16_t slots[];
 };
 
@@ -18,7 +18,7 @@ static enum kl_rc point_next(struct kl_source *source, struct kl_val *row, struc
         return KL_E_END;
     }
     s->done = true;
-    struct kl_slice bytes = s->pinned ? s->row.value : kl_buf_view(&s->bytes);
+    struct kl_slice bytes = s->pinned || s->cached ? s->row.value : kl_buf_view(&s->bytes);
     enum kl_rc rc = kl__row_source_take(&s->base, bytes, s->seq, false, row, err);
     return rc == KL_E_NOT_FOUND ? kl__scan_corrupt(s->base.table, s->seq, err) : rc;
 }
@@ -81,28 +81,6 @@ static enum kl_rc get_row(struct kl_engine *e, const struct kl_scan *scan,
     return rc;
 }
 
-/* Looks where the key's row was last seen. The row family holds live versions only, each at its own
- * _seq, so a row that is still there, is no tombstone and has this key is the live one: a stale
- * entry shows itself, and nobody has to invalidate anything. */
-static bool found_where_it_was(struct kl_engine *e, const struct kl_scan *scan,
-    const struct kl_scope *scope, const struct kl_val *key, struct point_scan *s) {
-    struct kl_row_view view;
-    if (get_row(e, scan, scope, s, NULL) != KL_OK) {
-        return false;
-    }
-    bool same = kl_table_open_row(scan->table, s->row.value, s->seq, &view) == KL_OK &&
-                !view.head.tombstone;
-    for (size_t i = 0; same && i < scan->table->n_pk; i++) {
-        struct kl_val v;
-        same = kl_table_get(scan->table, &view, scan->table->pk[i], scan->arena, &v) == KL_OK &&
-               v.type == key[i].type && kl_val_same(&v, &key[i]);
-    }
-    if (!same) {
-        unpin(s);
-    }
-    return same;
-}
-
 /* Without a snapshot the row may be replaced between the two reads: then look again. */
 static enum kl_rc find_by_key(struct kl_engine *e, const struct kl_scan *scan,
     const struct kl_scope *scope, const struct kl_key *pk, struct point_scan *s,
@@ -132,34 +110,34 @@ static enum kl_rc find_in_batch(const struct kl_scan *scan, const struct kl_scop
 }
 
 static enum kl_rc find_row(struct kl_engine *e, const struct kl_scan *scan,
-    const struct kl_val *key, struct kl__places *places, struct point_scan *s, struct kl_err *err) {
+    const struct kl_val *key, struct kl__row_cache *cache, struct point_scan *s, struct kl_err *err) {
     struct kl_scope scope = kl_table_scope(scan->table, scan->user, e->user_shards);
     struct kl_key pk;
     KL_TRY(key_of(scan->table, &scope, key, &pk, err));
     if (scan->batch) {
         return find_in_batch(scan, &scope, &pk, s, err);
     }
-    if (!places || scan->snap) {
+    if (!cache || scan->snap) {
         return find_by_key(e, scan, &scope, &pk, s, err);
     }
-    uint64_t hash = kl_slice_hash(kl_key_view(&pk)) | 1;
-    struct kl__place *place = &places->at[hash >> 1 & (KL__PLACES - 1)];
-    s->seq = place->seq;
-    if (place->hash == hash && found_where_it_was(e, scan, &scope, key, s)) {
+    struct kl_slice name = kl_key_view(&pk);
+    uint64_t hash = kl_slice_hash(name), stamp = kl__key_stamp(e, hash);
+    if (kl__row_cache_get(cache, hash, name, stamp, &s->seq, &s->row.value)) {
+        s->found = s->cached = true;
         return KL_OK;
     }
-    enum kl_rc rc = find_by_key(e, scan, &scope, &pk, s, err);
-    *place = (struct kl__place){.hash = rc == KL_OK ? hash : 0, .seq = s->seq};
-    return rc;
+    KL_TRY(find_by_key(e, scan, &scope, &pk, s, err));
+    kl__row_cache_put(cache, hash, name, stamp, s->seq, s->row.value);
+    return KL_OK;
 }
 
 enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key,
-    struct kl__places *places, struct kl_source **ret, struct kl_err *err) {
+    struct kl__row_cache *cache, struct kl_source **ret, struct kl_err *err) {
     struct point_scan *s = kl_xcalloc(1, sizeof(*s) + scan->n_slots * sizeof(int16_t));
     kl__row_source_init(&s->base, scan, scan->table, s->slots);
     s->base.source.next = point_next;
     s->base.source.close = point_close;
-    enum kl_rc rc = find_row(e, scan, key, places, s, err);
+    enum kl_rc rc = find_row(e, scan, key, cache, s, err);
     if (rc != KL_OK && rc != KL_E_NOT_FOUND) {
         point_close(&s->base.source);
         return rc;

@@ -91,15 +91,16 @@ enum kl_rc kl__writer_change(struct kl__writer *w, const struct kl_change *c, st
 
 /* ---- commit ---- */
 
-static enum kl_rc commit_dirty(struct kl__writer *w, struct kl_err *err) {
+/* Shards of this writer; with `all` (the others stand still) of every writer. */
+static enum kl_rc commit_dirty(struct kl__writer *w, bool all, struct kl_err *err) {
     struct kl_engine *e = w->engine;
-    struct kl_commit commits[64];
-    struct kl__shard *dirty[64];
+    struct kl_commit *commits = w->commits;
+    struct kl__shard **dirty = w->dirty;
     size_t n = 0;
     enum kl_rc rc = KL_OK;
-    for (unsigned i = w->index; i < e->n_shards; i += e->n_writers) {
+    for (unsigned i = all ? 0 : w->index; i < e->n_shards; i += all ? 1 : e->n_writers) {
         struct kl__shard *s = &e->shards[i];
-        if (s->dirty && n < KL_LEN(commits)) {
+        if (s->dirty) {
             commits[n] = (struct kl_commit){s->id, s->batch, s->last_seq, s->applied + 1};
             dirty[n++] = s;
         }
@@ -174,23 +175,54 @@ static void answer_all(struct kl__writer *w) {
     }
 }
 
-void kl__writer_flush(struct kl__writer *w) {
+/* Each change to the listener in the name of the writer that owns its shard. */
+static void tell_committed(struct kl__writer *w, bool all) {
     struct kl_engine *e = w->engine;
+    if (!all) {
+        e->o.listener.committed(e->o.listener.ctx, w->index, w->changes, w->n_changes);
+        return;
+    }
+    struct kl_change *some = kl_xcalloc(w->n_changes, sizeof(*some));
+    for (unsigned owner = 0; owner < e->n_writers; owner++) {
+        size_t n = 0;
+        for (size_t i = 0; i < w->n_changes; i++) {
+            if (w->changes[i].shard % e->n_writers == owner) {
+                some[n++] = w->changes[i];
+            }
+        }
+        if (n > 0) {
+            e->o.listener.committed(e->o.listener.ctx, owner, some, n);
+        }
+    }
+    free(some);
+}
+
+static void flush(struct kl__writer *w, bool all) {
     struct kl_err err;
     if (w->first == NULL && w->n_changes == 0) {
         return;
     }
     kl_err_clear(&err);
-    if (commit_dirty(w, &err) != KL_OK) {
+    if (commit_dirty(w, all, &err) != KL_OK) {
         kl_log_error(TARGET, "commit failed, the server takes no further writes: %s", err.msg);
         fail_durable(w, &err);
     }
+    kl__keys_changed(w);
     if (w->n_changes > 0) {
-        e->o.listener.committed(e->o.listener.ctx, w->index, w->changes, w->n_changes);
+        tell_committed(w, all);
         w->n_changes = 0;
     }
     kl_arena_reset(&w->drain);
     answer_all(w);
+}
+
+void kl__writer_flush(struct kl__writer *w) { flush(w, false); }
+
+void kl__writer_commit_all(struct kl__writer *w, struct kl__cmd *c) {
+    KL_ASSERT(w->first == NULL);
+    c->next = NULL;
+    w->first = w->last = c;
+    flush(w, true);
 }
 
 /* ---- catalog ---- */
@@ -376,6 +408,10 @@ static enum kl_rc writer_start(struct kl_engine *e, unsigned index, struct kl_er
     kl_buf_init(&w->row, KL_ROW_MAX_BYTES + 4096);
     kl_buf_init(&w->old, KL_ROW_MAX_BYTES + 4096);
     kl_buf_init(&w->pk, KL_PK_MAX);
+    kl_buf_init(&w->idx, 2 * KL_PK_MAX);
+    kl_buf_init(&w->place, KL_PK_MAX);
+    w->commits = kl_xcalloc(e->n_shards, sizeof(*w->commits));
+    w->dirty = kl_xcalloc(e->n_shards, sizeof(*w->dirty));
     w->next_tick_ns = kl_clock_mono_ns() + SWEEP_INTERVAL_NS;
     if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
         w->engine = NULL; /* not running: see kl__writers_stop */
@@ -413,6 +449,12 @@ void kl__writers_stop(struct kl_engine *e) {
         kl_buf_deinit(&w->row);
         kl_buf_deinit(&w->old);
         kl_buf_deinit(&w->pk);
+        kl_buf_deinit(&w->idx);
+        kl_buf_deinit(&w->place);
+        free(w->commits);
+        free(w->changing);
+        free(w->dirty);
+        kl__worker_free(w->worker);
         free(w->changes);
     }
     free(e->writers);

@@ -90,6 +90,12 @@ size_t kl_batch_count(const struct kl_batch *b) {
     return (size_t)rocksdb_writebatch_wi_count(b->wi);
 }
 
+size_t kl_batch_bytes(struct kl_batch *b) {
+    size_t bytes;
+    rocksdb_writebatch_wi_data(b->wi, &bytes);
+    return bytes;
+}
+
 enum kl_rc kl_batch_get(struct kl_batch *b, enum kl_cf cf, struct kl_slice key, struct kl_buf *out,
     struct kl_err *err) {
     char *error = NULL;

@@ -168,6 +168,7 @@ void kl_batch_del(struct kl_batch *b, enum kl_cf cf, struct kl_slice key);
 void kl_batch_save_point(struct kl_batch *b);
 void kl_batch_rollback(struct kl_batch *b);          /* to the newest save point, which is gone then; free when nothing was written since, else O(batch) */
 size_t kl_batch_count(const struct kl_batch *b);     /* operations since clear */
+size_t kl_batch_bytes(struct kl_batch *b);              /* of those operations */
 /* Reads through the batch. The value is a copy in `out` (cleared first). KL_E_NOT_FOUND. */
 enum kl_rc kl_batch_get(struct kl_batch *b, enum kl_cf cf, struct kl_slice key, struct kl_buf *out, struct kl_err *err);
 /* Iterates batch over store; do not write to the batch while it is open. options->snap must be NULL. */
