@@ -100,7 +100,7 @@ static enum kl_rc read_fields(
     struct kl_net__request *r, struct field *fields, size_t n, struct kl_err *err) {
     h2o_iovec_t body = r->req->entity;
     json_error_t problem;
-    if (!kl_media_type_is(kl_net__header(r, "content-type"), "application/json")) {
+    if (!kl_media_type_is(r->headers.content_type, "application/json")) {
         return kl_fail(
             err, KL_E_INVALID_INPUT, "Invalid JSON payload: Content-Type must be application/json");
     }
@@ -222,7 +222,7 @@ static void submit(struct kl_net__request *r) {
 
 static void start_session(struct kl_net__request *r) {
     r->session = (struct kl_session){.role = KL_ROLE_ANONYMOUS, .actor_role = KL_ROLE_ANONYMOUS};
-    r->exec = (struct kl_exec){0};
+    kl_net__clear_exec(r);
 }
 
 static bool admit(struct kl_net__request *r) {
@@ -263,7 +263,7 @@ static struct kl_slice cookie(const struct kl_net__request *r, const char *name)
 }
 
 static struct kl_slice bearer(const struct kl_net__request *r) {
-    return kl_auth_scheme(kl_net__header(r, "authorization"), "Bearer");
+    return kl_auth_scheme(r->headers.authorization, "Bearer");
 }
 
 void kl_net__auth_refresh(struct kl_net__request *r) {

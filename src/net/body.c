@@ -119,6 +119,29 @@ static enum kl_rc read_escape(struct reader *r, char **out) {
     return KL_OK;
 }
 
+/* Whether one of the eight bytes is a quote, a backslash or a control character; the bytes after the
+ * first such one may be misjudged. */
+static bool any_special(uint64_t word) {
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = word ^ ones * '"', escape = word ^ ones * '\\';
+    return (((quote - ones) & ~quote) | ((escape - ones) & ~escape) |
+               ((word - ones * 0x20) & ~word)) &
+           high;
+}
+
+/* Past bytes that mean themselves, eight at a time. */
+static char *skip_plain(char *p, const char *end) {
+    uint64_t word;
+    while (end - p >= 8) {
+        memcpy(&word, p, 8);
+        if (any_special(word)) {
+            break;
+        }
+        p += 8;
+    }
+    return p;
+}
+
 static enum kl_rc read_string(struct reader *r, struct kl_slice *ret) {
     if (peek(r) != '"') {
         return bad(r, "expected a string");
@@ -142,7 +165,7 @@ static enum kl_rc read_string(struct reader *r, struct kl_slice *ret) {
         } else if (out) {
             *out++ = *r->p++;
         } else {
-            r->p++;
+            r->p = skip_plain(r->p + 1, r->end);
         }
     }
 }

@@ -8,6 +8,7 @@
 #include "net/http_text.h"
 #include "net/limiter.h"
 #include "net/net.h"
+#include "net/schema_cache.h"
 #include "net/session_cache.h"
 #include "net/ws_frame.h"
 
@@ -44,6 +45,8 @@ struct kl_net__conn {
     struct kl_net__loop *loop;
     h2o_socket_t *sock;
     struct kl_ip ip; /* of the peer */
+    bool loopback;
+    char ip_text[KL_IP_TEXT_MAX];
 };
 
 enum kl_net__phase { KL_NET_SERVING, KL_NET_STOPPING, KL_NET_FINISHING, KL_NET_ENDED };
@@ -65,6 +68,7 @@ struct kl_net__loop {
     size_t n_websockets, n_requests; /* requests: held by the engine */
     bool drained;                    /* counted in net->n_stopped */
     struct kl_session_cache *sessions;
+    struct kl_schema_cache *schemas;
     struct kl_net__request *idle; /* request objects to use again */
     size_t n_idle;
     uv_timer_t tick; /* runs once a second while there is a WebSocket */
@@ -97,6 +101,11 @@ struct kl_net {
 };
 
 /* ---- requests: request.c ---- */
+/* Headers that are looked at for most requests, found in one pass; ptr NULL when absent. */
+struct kl_net__headers {
+    struct kl_slice authorization, content_type, origin, request_id;
+    struct kl_slice forwarded, forwarded_for, forwarded_proto, real_ip;
+};
 /* Lives from the request's arrival until its connection let go of it and nobody works on it. */
 struct kl_net__request {
     struct kl_net__link link; /* loop->held, while busy */
@@ -111,7 +120,8 @@ struct kl_net__request {
     char ip_text[KL_IP_TEXT_MAX];
     char id[65];
     int64_t start_ns;
-    struct kl_slice path, query, origin;
+    struct kl_slice path, query;
+    struct kl_net__headers headers;
     struct kl_arena arena;
     struct kl_buf out; /* the response's body */
     struct kl_sink sink;
@@ -130,7 +140,7 @@ void kl_net__request_free_idle(struct kl_net__loop *l);
 void kl_net__request_hold(struct kl_net__request *r);
 bool kl_net__request_release(struct kl_net__request *r);
 void kl_net__drained(struct kl_net__loop *l); /* a stopping loop holds no request any more */
-/* Request header, empty when absent. */
+/* Any other request header, empty when absent. */
 struct kl_slice kl_net__header(const struct kl_net__request *r, const char *lower_name);
 void kl_net__add_header(struct kl_net__request *r, const char *lower_name, struct kl_slice value);
 /* Sends r->out. NULL content type: no body. The last thing done with a request. */
@@ -141,7 +151,10 @@ void kl_net__respond_error(
     struct kl_net__request *r, int status, const char *code, const char *message);
 /* The error of a SQL request (or of an authentication endpoint, when r->auth_envelope). */
 void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const struct kl_err *err);
-void kl_net__put_took(struct kl_net__request *r); /* time since it arrived, as a JSON number */
+/* Time from its arrival until `now_ns`, as a JSON number. */
+void kl_net__put_took(struct kl_net__request *r, int64_t now_ns);
+/* Nothing was given to the engine yet. */
+void kl_net__clear_exec(struct kl_net__request *r);
 /* False when the server is stopping; then it has answered: what comes now must not reach the
  * engine. */
 bool kl_net__serving(struct kl_net__request *r);

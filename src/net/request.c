@@ -65,25 +65,61 @@ static bool trusted_proxy(const struct kl_net *n, const struct kl_ip *peer) {
     return false;
 }
 
+/* h2o has the names in lower case. */
+static struct kl_slice *place_of(struct kl_net__headers *h, struct kl_slice name) {
+    switch (name.len) {
+    case 6:
+        return kl_slice_eq(name, KL_S("origin")) ? &h->origin : NULL;
+    case 9:
+        return kl_slice_eq(name, KL_S("forwarded"))   ? &h->forwarded
+               : kl_slice_eq(name, KL_S("x-real-ip")) ? &h->real_ip
+                                                      : NULL;
+    case 12:
+        return kl_slice_eq(name, KL_S("content-type"))   ? &h->content_type
+               : kl_slice_eq(name, KL_S("x-request-id")) ? &h->request_id
+                                                         : NULL;
+    case 13:
+        return kl_slice_eq(name, KL_S("authorization")) ? &h->authorization : NULL;
+    case 15:
+        return kl_slice_eq(name, KL_S("x-forwarded-for")) ? &h->forwarded_for : NULL;
+    case 17:
+        return kl_slice_eq(name, KL_S("x-forwarded-proto")) ? &h->forwarded_proto : NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* Of a header that is there twice the first counts. */
+static void find_headers(struct kl_net__request *r) {
+    const h2o_headers_t *all = &r->req->headers;
+    r->headers = (struct kl_net__headers){0};
+    for (size_t i = 0; i < all->size; i++) {
+        struct kl_slice *place = place_of(&r->headers, slice_of(*all->entries[i].name));
+        if (place && !place->ptr) {
+            *place = slice_of(all->entries[i].value);
+        }
+    }
+}
+
 /* Who the client is. A request that was forwarded is never local, even when the proxy is. */
 static void find_client(struct kl_net__request *r) {
     h2o_conn_t *conn = r->req->conn;
     const struct kl_net__conn *c = conn->callbacks->get_socket(conn)->on_close.data;
+    const struct kl_net__headers *h = &r->headers;
     r->ip = c->ip;
-    struct kl_slice forwarded_for = kl_net__header(r, "x-forwarded-for");
-    struct kl_slice real_ip = kl_net__header(r, "x-real-ip");
-    bool forwarded = forwarded_for.len || real_ip.len || kl_net__header(r, "forwarded").len;
-    r->local = kl_ip_is_loopback(&r->ip) && !forwarded;
+    r->local = c->loopback && !h->forwarded_for.len && !h->real_ip.len && !h->forwarded.len;
     r->https = false;
     if (r->loop->net->o.n_trusted_proxies && trusted_proxy(r->loop->net, &c->ip)) {
-        kl_forwarded_ip(forwarded_for, real_ip, &r->ip);
-        r->https = kl_slice_ieq_str(kl_net__header(r, "x-forwarded-proto"), "https");
+        kl_forwarded_ip(h->forwarded_for, h->real_ip, &r->ip);
+        r->https = kl_slice_ieq_str(h->forwarded_proto, "https");
+        kl_ip_format(&r->ip, r->ip_text);
+    } else {
+        memcpy(r->ip_text, c->ip_text, sizeof r->ip_text);
     }
-    kl_ip_format(&r->ip, r->ip_text);
 }
 
 static void choose_id(struct kl_net__request *r) {
-    struct kl_slice given = kl_net__header(r, "x-request-id");
+    struct kl_slice given = r->headers.request_id;
     if (kl_request_id_ok(given)) {
         memcpy(r->id, given.ptr, given.len);
         r->id[given.len] = '\0';
@@ -126,7 +162,7 @@ struct kl_net__request *kl_net__request_new(struct kl_net__loop *l, h2o_req_t *r
     r->query = path_len < req->path.len
                    ? kl_slice(req->path.base + path_len + 1, req->path.len - path_len - 1)
                    : KL_SLICE_NONE;
-    r->origin = kl_net__header(r, "origin");
+    find_headers(r);
     find_client(r);
     choose_id(r);
     atomic_fetch_add_explicit(&l->net->n_requests, 1, memory_order_relaxed);
@@ -221,9 +257,21 @@ bool kl_net__request_release(struct kl_net__request *r) {
     return true;
 }
 
+/* Not one assignment of an empty struct: clearing the texts of an error, which end where they begin,
+ * would cost more than the rest. */
+void kl_net__clear_exec(struct kl_net__request *r) {
+    struct kl_exec *x = &r->exec;
+    size_t before = offsetof(struct kl_exec, err), after = before + sizeof x->err;
+    memset(x, 0, before);
+    memset((char *)x + after, 0, sizeof *x - after);
+    x->err.rc = KL_OK;
+    x->err.position = 0;
+    x->err.msg[0] = x->err.hint[0] = '\0';
+}
+
 /* Milliseconds with three decimals. */
-void kl_net__put_took(struct kl_net__request *r) {
-    uint64_t us = (uint64_t)(kl_clock_mono_ns() - r->start_ns) / 1000;
+void kl_net__put_took(struct kl_net__request *r, int64_t now_ns) {
+    uint64_t us = (uint64_t)(now_ns - r->start_ns) / 1000;
     char fraction[4] = {
         '.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10)};
     kl_buf_u64(&r->out, us / 1000);
@@ -257,17 +305,17 @@ bool kl_net__origin_allowed(const struct kl_net *n, struct kl_slice origin) {
 
 static void add_cors(struct kl_net__request *r) {
     const struct kl_net_cors *cors = &r->loop->net->o.cors;
-    if (!r->origin.len) {
+    if (!r->headers.origin.len) {
         return;
     }
     bool any = cors->any_origin || cors->n_origins == 0;
     if (!any) {
         add_header_str(r, "vary", "Origin");
     }
-    if (!kl_net__origin_allowed(r->loop->net, r->origin)) {
+    if (!kl_net__origin_allowed(r->loop->net, r->headers.origin)) {
         return;
     }
-    kl_net__add_header(r, "access-control-allow-origin", any ? KL_S("*") : r->origin);
+    kl_net__add_header(r, "access-control-allow-origin", any ? KL_S("*") : r->headers.origin);
     if (!any && cors->credentials) { /* never for any origin: that would hand out cookies to all */
         add_header_str(r, "access-control-allow-credentials", "true");
     }
@@ -278,7 +326,7 @@ static void add_cors(struct kl_net__request *r) {
 
 void kl_net__preflight(struct kl_net__request *r) {
     const struct kl_net_cors *cors = &r->loop->net->o.cors;
-    if (r->origin.len && kl_net__origin_allowed(r->loop->net, r->origin)) {
+    if (r->headers.origin.len && kl_net__origin_allowed(r->loop->net, r->headers.origin)) {
         struct kl_slice asked = kl_net__header(r, "access-control-request-headers");
         bool any = cors->headers && strcmp(cors->headers, "*") == 0;
         char age[16];
@@ -355,13 +403,19 @@ void kl_net__respond_error(
 
 /* ---- limits ---- */
 
-bool kl_net__serving(struct kl_net__request *r) {
+/* Errors are made in functions of their own: an error is large, and clearing one costs more than the
+ * check that seldom needs it. */
+static void refuse_late(struct kl_net__request *r) {
     struct kl_err err = {0};
+    kl_fail(&err, KL_E_SHUTTING_DOWN, "The server is shutting down");
+    kl_net__respond_failure(r, KL_E_SHUTTING_DOWN, &err);
+}
+
+bool kl_net__serving(struct kl_net__request *r) {
     if (r->loop->phase == KL_NET_SERVING) {
         return true;
     }
-    kl_fail(&err, KL_E_SHUTTING_DOWN, "The server is shutting down");
-    kl_net__respond_failure(r, KL_E_SHUTTING_DOWN, &err);
+    refuse_late(r);
     return false;
 }
 

@@ -17,33 +17,6 @@ static void begin_result(struct kl_net__request *r) {
     r->any_result = true;
 }
 
-static void put_flags(struct kl_buf *b, uint8_t flags) {
-    static const char *const names[] = {"\"pk\"", "\"nn\"", "\"uq\""};
-    char separator = '[';
-    kl_buf_puts(b, ",\"flags\":");
-    for (unsigned i = 0; i < 3; i++) {
-        if (flags & 1u << i) {
-            kl_buf_putc(b, separator);
-            kl_buf_puts(b, names[i]);
-            separator = ',';
-        }
-    }
-    kl_buf_putc(b, ']');
-}
-
-static void put_column(struct kl_buf *b, const struct kl_sink_col *col, size_t index) {
-    kl_buf_puts(b, "{\"name\":");
-    kl_json_str(b, col->name);
-    kl_buf_puts(b, ",\"data_type\":");
-    kl_type_json_name(col->type, b);
-    kl_buf_puts(b, ",\"index\":");
-    kl_buf_u64(b, index);
-    if (col->flags & (KL_COL_PK | KL_COL_NOT_NULL | KL_COL_UNIQUE)) {
-        put_flags(b, col->flags);
-    }
-    kl_buf_putc(b, '}');
-}
-
 static enum kl_rc check_room(const struct kl_net__request *r, struct kl_err *err) {
     if (r->out.failed) {
         return kl_fail(err, KL_E_TOO_LARGE,
@@ -53,10 +26,18 @@ static enum kl_rc check_room(const struct kl_net__request *r, struct kl_err *err
     return KL_OK;
 }
 
-/* SUBSCRIBE TO describes its subscription in a column that clients read as an object. */
-static bool describes_subscription(const struct kl_sink_col *cols, size_t n, size_t i) {
-    return n >= 3 && kl_slice_eq(cols[0].name, KL_S("status")) && cols[i].type.id == KL_T_JSON &&
-           kl_slice_eq(cols[i].name, KL_S("subscription"));
+/* SUBSCRIBE TO describes its subscription in a column that clients read as an object; -1: it is not
+ * there. */
+static int subscription_column(const struct kl_sink_col *cols, size_t n) {
+    if (n < 3 || !kl_slice_eq(cols[0].name, KL_S("status"))) {
+        return -1;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if (cols[i].type.id == KL_T_JSON && kl_slice_eq(cols[i].name, KL_S("subscription"))) {
+            return (int)i;
+        }
+    }
+    return -1;
 }
 
 static enum kl_rc sink_begin(
@@ -65,18 +46,14 @@ static enum kl_rc sink_begin(
     begin_result(r);
     r->n_cols = n;
     r->n_rows = 0;
-    r->json_col = -1;
-    kl_buf_puts(&r->out, "{\"schema\":[");
-    for (size_t i = 0; i < n; i++) {
-        if (i) {
-            kl_buf_putc(&r->out, ',');
-        }
-        put_column(&r->out, &cols[i], i);
-        if (describes_subscription(cols, n, i)) {
-            r->json_col = (int)i;
-        }
+    kl_buf_puts(&r->out, "{\"schema\":");
+    if (kl_loop_is_current(r->loop->loop)) {
+        kl_schema_cache_write(r->loop->schemas, &r->out, cols, n);
+    } else {
+        kl_schema_write(&r->out, cols, n);
     }
-    kl_buf_puts(&r->out, "],\"rows\":[");
+    kl_buf_puts(&r->out, ",\"rows\":[");
+    r->json_col = subscription_column(cols, n);
     return check_room(r, err);
 }
 

@@ -63,7 +63,9 @@ static void on_connection(uv_stream_t *listener, int status) {
     uv_tcp_nodelay(tcp, 1);
     struct kl_net__conn *c = kl_xmalloc(sizeof *c);
     h2o_socket_t *sock = h2o_uv_socket_create((uv_stream_t *)tcp, on_tcp_closed);
-    *c = (struct kl_net__conn){.loop = l, .sock = sock, .ip = ip};
+    *c = (struct kl_net__conn){
+        .loop = l, .sock = sock, .ip = ip, .loopback = kl_ip_is_loopback(&ip)};
+    kl_ip_format(&ip, c->ip_text);
     sock->on_close.cb = on_conn_closed;
     sock->on_close.data = c;
     kl_net__list_add(&l->conns, &c->link);
@@ -214,6 +216,7 @@ static enum kl_rc init_loop(struct kl_net *n, unsigned i, struct kl_err *err) {
     l->uv = kl_loop_uv(l->loop);
     l->engine = kl_engine_loop_new(n->o.engine, l->loop);
     l->sessions = kl_session_cache_new();
+    l->schemas = kl_schema_cache_new();
     h2o_context_init(&l->ctx, l->uv, &n->config);
     l->ctx_ready = true;
     l->accept = (h2o_accept_ctx_t){.ctx = &l->ctx, .hosts = n->config.hosts};
@@ -372,6 +375,7 @@ static void free_loop(struct kl_net__loop *l) {
     kl_engine_loop_free(l->engine);
     kl_net__request_free_idle(l);
     kl_session_cache_free(l->sessions);
+    kl_schema_cache_free(l->schemas);
 }
 
 void kl_net_free(struct kl_net *n) {

@@ -26,6 +26,21 @@ struct kl_session_cache *kl_session_cache_new(void) {
     return kl_xcalloc(1, sizeof(struct kl_session_cache));
 }
 
+/* In a time that does not tell where they differ, a word at a time. */
+static bool same(const char *a, const char *b, size_t n) {
+    uint64_t differ = 0;
+    for (; n >= 8; a += 8, b += 8, n -= 8) {
+        uint64_t x, y;
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        differ |= x ^ y;
+    }
+    for (; n; a++, b++, n--) {
+        differ |= (unsigned char)(*a ^ *b);
+    }
+    return differ == 0;
+}
+
 static void drop(struct entry *e) {
     if (e) {
         OPENSSL_cleanse(e->bytes, e->key_len);
@@ -48,7 +63,7 @@ bool kl_session_cache_get(struct kl_session_cache *c, struct kl_slice key, uint6
     uint64_t hash = kl_slice_hash(key);
     const struct entry *e = c->places[hash % PLACES];
     if (!e || e->hash != hash || e->generation != generation || now_s >= e->expires_s ||
-        e->key_len != key.len || CRYPTO_memcmp(e->bytes, key.ptr, key.len) != 0) {
+        e->key_len != key.len || !same(e->bytes, key.ptr, key.len)) {
         return false;
     }
     *ret = (struct kl_cached_session){.user = kl_slice(e->bytes + e->key_len, e->user_len),

@@ -69,16 +69,16 @@ void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const str
     }
     kl_buf_clear(&r->out);
     kl_buf_puts(&r->out, "{\"status\":\"error\",\"results\":[],\"took\":");
-    kl_net__put_took(r);
+    kl_net__put_took(r, kl_clock_mono_ns());
     kl_buf_putc(&r->out, ',');
     put_error(r, rc, &err);
     kl_buf_putc(&r->out, '}');
     kl_net__respond_json(r, status);
 }
 
-static void log_slow(const struct kl_net__request *r) {
+static void log_slow(const struct kl_net__request *r, int64_t now_ns) {
     int64_t limit_ms = r->loop->net->o.slow_query_ms;
-    int64_t took_ms = (kl_clock_mono_ns() - r->start_ns) / 1000000;
+    int64_t took_ms = (now_ns - r->start_ns) / 1000000;
     if (limit_ms > 0 && took_ms >= limit_ms) {
         /* the text may hold secrets and other people's data: its size only */
         kl_log_warn("net", "request %s of user %.*s took %lld ms (%zu bytes of SQL)", r->id,
@@ -86,9 +86,17 @@ static void log_slow(const struct kl_net__request *r) {
     }
 }
 
+static void respond_too_large(struct kl_net__request *r) {
+    struct kl_err err = {0};
+    kl_fail(&err, KL_E_TOO_LARGE, "The result is larger than %zu bytes (limits.max_result_bytes)",
+        r->loop->net->o.max_result_bytes);
+    kl_net__respond_failure(r, KL_E_TOO_LARGE, &err);
+}
+
 static void on_done(struct kl_exec *x) {
     struct kl_net__request *r = x->ctx;
-    log_slow(r);
+    int64_t now_ns = kl_clock_mono_ns();
+    log_slow(r, now_ns);
     if (!kl_net__request_release(r)) {
         return;
     }
@@ -97,27 +105,27 @@ static void on_done(struct kl_exec *x) {
         return;
     }
     kl_buf_puts(&r->out, "],\"took\":");
-    kl_net__put_took(r);
+    kl_net__put_took(r, now_ns);
     kl_buf_putc(&r->out, '}');
     if (r->out.failed) {
-        struct kl_err err = {0};
-        kl_fail(&err, KL_E_TOO_LARGE,
-            "The result is larger than %zu bytes (limits.max_result_bytes)",
-            r->loop->net->o.max_result_bytes);
-        kl_net__respond_failure(r, KL_E_TOO_LARGE, &err);
+        respond_too_large(r);
         return;
     }
     kl_net__respond_json(r, 200);
 }
 
-static bool allowed_rate(struct kl_net__request *r) {
+static void refuse_rate(struct kl_net__request *r) {
     struct kl_err err = {0};
+    kl_fail(&err, KL_E_RATE_LIMIT, "Too many queries per second. Please slow down.");
+    kl_net__respond_failure(r, KL_E_RATE_LIMIT, &err);
+}
+
+static bool allowed_rate(struct kl_net__request *r) {
     if (kl_limiter_take(r->loop->net->queries, r->session.actor, r->start_ns, NULL) ==
         KL_LIMIT_OK) {
         return true;
     }
-    kl_fail(&err, KL_E_RATE_LIMIT, "Too many queries per second. Please slow down.");
-    kl_net__respond_failure(r, KL_E_RATE_LIMIT, &err);
+    refuse_rate(r);
     return false;
 }
 
@@ -142,7 +150,7 @@ static enum kl_rc set_namespace(struct kl_net__request *r, struct kl_slice ns, s
 
 static enum kl_rc read_json(
     struct kl_net__request *r, struct kl_slice body, struct kl_sql_body *ret, struct kl_err *err) {
-    struct kl_slice type = kl_net__header(r, "content-type");
+    struct kl_slice type = r->headers.content_type;
     if (!kl_media_type_is(type, "application/json")) {
         return kl_fail(
             err, KL_E_INVALID_INPUT, "Invalid JSON payload: Content-Type must be application/json");
@@ -181,7 +189,7 @@ static enum kl_rc read_multipart(
     struct kl_net__request *r, struct kl_slice body, struct kl_sql_body *ret, struct kl_err *err) {
     struct kl_multipart_part parts[KL_MULTIPART_MAX_PARTS];
     size_t n;
-    struct kl_slice boundary = kl_header_param(kl_net__header(r, "content-type"), "boundary");
+    struct kl_slice boundary = kl_header_param(r->headers.content_type, "boundary");
     KL_TRY(kl_multipart_parse(body, boundary, parts, KL_MULTIPART_MAX_PARTS, &n, err));
     *ret = (struct kl_sql_body){0};
     for (size_t i = 0; i < n; i++) {
@@ -193,7 +201,7 @@ static enum kl_rc read_multipart(
 static enum kl_rc read_body(
     struct kl_net__request *r, struct kl_sql_body *ret, struct kl_err *err) {
     struct kl_slice body = kl_slice(r->req->entity.base, r->req->entity.len);
-    struct kl_slice type = kl_net__header(r, "content-type");
+    struct kl_slice type = r->headers.content_type;
     if (kl_media_type_is(type, "multipart/form-data")) {
         KL_TRY(read_multipart(r, body, ret, err));
     } else {
@@ -207,28 +215,25 @@ static enum kl_rc read_body(
 
 static void run(struct kl_net__request *r) {
     struct kl_sql_body body;
-    struct kl_err err = {0};
-    r->exec = (struct kl_exec){0};
-    if (!kl_net__serving(r)) {
+    struct kl_exec *x = &r->exec;
+    kl_net__clear_exec(r);
+    if (!kl_net__serving(r) || !allowed_rate(r)) {
         return;
     }
-    if (!allowed_rate(r)) {
-        return;
-    }
-    enum kl_rc rc = read_body(r, &body, &err);
+    enum kl_rc rc = read_body(r, &body, &x->err);
     if (rc != KL_OK) {
-        kl_net__respond_failure(r, rc, &err);
+        kl_net__respond_failure(r, rc, &x->err);
         return;
     }
     kl_net__sink_init(r);
-    r->exec = (struct kl_exec){.session = r->session,
-        .sql = body.sql,
-        .params = body.params,
-        .n_params = body.n_params,
-        .sink = &r->sink,
-        .arena = &r->arena,
-        .done = on_done,
-        .ctx = r};
+    x->session = r->session;
+    x->sql = body.sql;
+    x->params = body.params;
+    x->n_params = body.n_params;
+    x->sink = &r->sink;
+    x->arena = &r->arena;
+    x->done = on_done;
+    x->ctx = r;
     kl_net__request_hold(r);
     kl_engine_exec(r->loop->engine, &r->exec);
 }

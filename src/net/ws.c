@@ -352,7 +352,7 @@ static void keep_token(struct kl_net__ws *ws, struct kl_slice token) {
 /* Authorization: Bearer, or ?token=. Anything else in the header is an authentication that will
  * fail. */
 static void find_token(struct kl_net__request *r, struct kl_net__ws *ws) {
-    struct kl_slice header = kl_net__header(r, "authorization");
+    struct kl_slice header = r->headers.authorization;
     struct kl_slice raw = kl_query_get(r->query, "token");
     if (header.len) {
         struct kl_slice token = kl_auth_scheme(header, "Bearer");
@@ -400,7 +400,7 @@ static const char *handshake_problem(const struct kl_net__request *r, char accep
 
 static bool origin_ok(const struct kl_net__request *r) {
     const struct kl_net *n = r->loop->net;
-    return r->origin.len ? kl_net__origin_allowed(n, r->origin) : !n->o.strict_ws_origin;
+    return r->headers.origin.len ? kl_net__origin_allowed(n, r->headers.origin) : !n->o.strict_ws_origin;
 }
 
 void kl_net__ws_upgrade(struct kl_net__request *r) {

@@ -7,6 +7,7 @@
 
 #include "net/body.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct kl_arena arena;
@@ -47,6 +48,29 @@ static void unescapes_in_place(void **state) {
         "{\"s\\u0071l\":\"a\\n\\\"\\\\\\/\\b\\f\\r\\t\\u00e9\\u20AC\\uD83D\\uDE00z\"}";
     assert_int_equal(parse(text, &b, &err), KL_OK);
     assert_text(b.sql, "a\n\"\\/\b\f\r\t\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z");
+}
+
+/* Bytes are looked at eight at a time: each kind of byte at each distance from the quotes. */
+static void every_byte_at_every_place(void **state) {
+    struct kl_sql_body b;
+    struct kl_err err;
+    for (int c = 1; c < 128; c++) {
+        for (int n = 0; n < 20; n++) {
+            for (int at = 0; at < n; at++) {
+                char text[64], want[64];
+                memset(want, 'q', (size_t)n);
+                want[at] = (char)c;
+                want[n] = '\0';
+                snprintf(text, sizeof text, "{\"sql\":\"%.*s%s%c%s\"}", at, want,
+                    c == '"' || c == '\\' ? "\\" : "", c, want + at + 1);
+                enum kl_rc rc = parse(text, &b, &err);
+                assert_int_equal(rc, c < 0x20 ? KL_E_INVALID_INPUT : KL_OK);
+                if (rc == KL_OK) {
+                    assert_text(b.sql, want);
+                }
+            }
+        }
+    }
 }
 
 static void binds_parameters(void **state) {
@@ -213,6 +237,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_the_usual),
         cmocka_unit_test(unescapes_in_place),
+        cmocka_unit_test(every_byte_at_every_place),
         cmocka_unit_test(binds_parameters),
         cmocka_unit_test(ignores_unknown_fields),
         cmocka_unit_test(refuses_what_is_no_json),
