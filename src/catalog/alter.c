@@ -210,14 +210,19 @@ static enum kl_rc fit_default(struct next_version *n, struct kl_column *c, struc
     return kl_catalog__default_fit(&d, n->arena, &c->def, err);
 }
 
-static enum kl_rc change_type(
-    struct next_version *n, const struct kl_alter *alter, struct kl_err *err) {
-    int i;
-    KL_TRY(find_user_column(n, "modify", alter->column, &i, err));
-    struct kl_column *c = &n->cols[i];
-    if (same_type(c->type, alter->type)) {
-        return KL_OK;
+static enum kl_rc make_nullable(
+    struct next_version *n, struct kl_column *c, bool nullable, struct kl_err *err) {
+    if (nullable && c->pk_pos) {
+        return kl_fail(
+            err, KL_E_EXEC, "Column '%s' is a PRIMARY KEY and cannot be nullable", c->name);
     }
+    n->changed |= c->nullable != nullable;
+    c->nullable = nullable;
+    return KL_OK;
+}
+
+static enum kl_rc cast_column(
+    struct next_version *n, struct kl_column *c, struct kl_type type, struct kl_err *err) {
     if (c->pk_pos) {
         return kl_fail(
             err, KL_E_EXEC, "Column '%s' is a PRIMARY KEY and its type cannot change", c->name);
@@ -225,30 +230,35 @@ static enum kl_rc change_type(
     KL_TRY(refuse_used(n, c, "change its type", err));
     struct kl_val missing = c->missing;
     struct kl_default def = c->def;
-    enum kl_rc rc =
-        kl_val_cast(&missing, alter->type, KL_CAST_EXPLICIT, n->arena, &c->missing, err);
+    enum kl_rc rc = kl_val_cast(&missing, type, KL_CAST_EXPLICIT, n->arena, &c->missing, err);
     if (rc != KL_OK) {
         kl_err_prefix(err, "Column '%s' of rows from before it was added", c->name);
         return rc;
     }
-    KL_TRY(fit_default(n, c, alter->type, &def, err));
-    c->type = alter->type;
+    KL_TRY(fit_default(n, c, type, &def, err));
+    c->type = type;
     n->changed = true;
     return KL_OK;
+}
+
+static enum kl_rc change_type(
+    struct next_version *n, const struct kl_alter *alter, struct kl_err *err) {
+    int i;
+    KL_TRY(find_user_column(n, "modify", alter->column, &i, err));
+    struct kl_column *c = &n->cols[i];
+    if (!same_type(c->type, alter->type)) {
+        KL_TRY(cast_column(n, c, alter->type, err));
+    }
+    return alter->null == KL_ALTER_NULL_KEEP
+               ? KL_OK
+               : make_nullable(n, c, alter->null == KL_ALTER_NULL_YES, err);
 }
 
 static enum kl_rc set_nullable(
     struct next_version *n, const struct kl_alter *alter, bool nullable, struct kl_err *err) {
     int i;
     KL_TRY(find_user_column(n, "modify", alter->column, &i, err));
-    struct kl_column *c = &n->cols[i];
-    if (nullable && c->pk_pos) {
-        return kl_fail(
-            err, KL_E_EXEC, "Column '%s' is a PRIMARY KEY and cannot be nullable", c->name);
-    }
-    n->changed = c->nullable != nullable;
-    c->nullable = nullable;
-    return KL_OK;
+    return make_nullable(n, &n->cols[i], nullable, err);
 }
 
 static bool same_default(const struct kl_default *a, const struct kl_default *b) {

@@ -245,6 +245,7 @@ struct kl_alter {
     struct kl_slice new_name;  /* RENAME */
     enum kl_access access;     /* ACCESS */
     struct kl_type type;       /* TYPE */
+    enum kl_alter_null { KL_ALTER_NULL_KEEP, KL_ALTER_NULL_YES, KL_ALTER_NULL_NO } null; /* TYPE: MODIFY .. NULL, MODIFY .. NOT NULL */
     struct kl_default def;     /* SET_DEFAULT */
     struct kl_slice check;     /* ADD_CHECK: SQL text */
     struct kl_slice comment;   /* COMMENT */
@@ -259,6 +260,8 @@ struct kl_check_def {
     struct kl_slice name, expr; /* name may be empty */
 };
 
+/* Between begin and publish: the table as the change so far has left it, for whoever checks what it has done. Borrowed until the next operation. NULL. */
+struct kl_table *kl_catalog_draft_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name);
 enum kl_rc kl_catalog_begin(struct kl_catalog *c, struct kl_batch *batch, struct kl_err *err);
 void kl_catalog_publish(struct kl_catalog *c);
 void kl_catalog_abort(struct kl_catalog *c);

@@ -215,8 +215,16 @@ static void every_alter(void **state) {
     assert_int_equal(
         ALTER(.op = KL_ALTER_SET_DEFAULT, .column = S("b"), .def = {.kind = KL_DEFAULT_ULID}),
         KL_E_TYPE);
+    OK(ALTER(.op = KL_ALTER_TYPE, .column = S("b"), .type = KL_TYPE(BIGINT),
+        .null = KL_ALTER_NULL_NO));
+    assert_int_equal(version, 7);
+    OK(ALTER(.op = KL_ALTER_TYPE, .column = S("b"), .type = KL_TYPE(BIGINT)));
+    assert_int_equal(version, 7);
     assert_int_equal(
         ALTER(.op = KL_ALTER_TYPE, .column = S("id"), .type = KL_TYPE(TEXT)), KL_E_EXEC);
+    assert_int_equal(ALTER(.op = KL_ALTER_TYPE, .column = S("id"), .type = KL_TYPE(BIGINT),
+                         .null = KL_ALTER_NULL_YES),
+        KL_E_EXEC);
     OK(index_on("x", "b", NULL, false, &id));
     assert_int_equal(
         ALTER(.op = KL_ALTER_TYPE, .column = S("b"), .type = KL_TYPE(TEXT)), KL_E_EXEC);
@@ -224,7 +232,7 @@ static void every_alter(void **state) {
     assert_err("Column 'b' is used by index 'x' and cannot be dropped");
     assert_string_equal(world.err.hint, "DROP INDEX app.x first");
     OK(ALTER(.op = KL_ALTER_ADD_CHECK, .check = S("length(a) > 0 and \"a\" <> 'b'")));
-    assert_int_equal(version, 7);
+    assert_int_equal(version, 8);
     assert_int_equal(ALTER(.op = KL_ALTER_DROP, .column = S("a")), KL_E_EXEC);
     OK(ALTER(.op = KL_ALTER_RENAME, .column = S("a"), .new_name = S("words")));
     t = get_table("app", "t");
