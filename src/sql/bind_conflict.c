@@ -138,9 +138,13 @@ enum kl_rc kl_sql__set_value(struct kl_binder *b, const PgQuery__ResTarget *r,
         r->val && r->val->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF
             ? r->val->multi_assign_ref
             : NULL;
-    if (!m || !m->source || m->source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR) {
+    if (!m || (m->source && m->source->node_case == PG_QUERY__NODE__NODE_SUB_LINK)) {
         *ret = r->val; /* one value, or a subquery for several */
         return KL_OK;
+    }
+    if (!m->source || m->source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR) {
+        return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, r->location),
+            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression");
     }
     const PgQuery__RowExpr *row = m->source->row_expr;
     if ((size_t)m->ncolumns != row->n_args || m->colno < 1 || m->colno > m->ncolumns) {
