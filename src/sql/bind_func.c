@@ -137,6 +137,56 @@ static bool is_clock(struct kl_slice name) {
     return false;
 }
 
+/* make_interval(days => 10): the other parts are 0. */
+enum kl_rc kl_sql__named_args(const PgQuery__FuncCall *f, struct kl_arena *arena, int position,
+    PgQuery__Node ***ret, size_t *ret_n, struct kl_err *err) {
+    static const char *const names[] = {
+        "years", "months", "weeks", "days", "hours", "mins", "secs"};
+    bool named =
+        f->n_args > 0 && f->args[f->n_args - 1]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR;
+    *ret = f->args;
+    *ret_n = f->n_args;
+    if (!named) {
+        return KL_OK;
+    }
+    PgQuery__Node **args = KL_ARENA_ARRAY(arena, PgQuery__Node *, KL_LEN(names));
+    PgQuery__Node *zero = KL_ARENA_NEW(arena, PgQuery__Node);
+    PgQuery__AConst *number = KL_ARENA_NEW(arena, PgQuery__AConst);
+    PgQuery__Integer *value = KL_ARENA_NEW(arena, PgQuery__Integer);
+    if (!args || !zero || !number || !value) {
+        return kl_sql__no_room(err);
+    }
+    pg_query__node__init(zero);
+    pg_query__a__const__init(number);
+    pg_query__integer__init(value);
+    number->val_case = PG_QUERY__A__CONST__VAL_IVAL;
+    number->ival = value;
+    zero->node_case = PG_QUERY__NODE__NODE_A_CONST;
+    zero->a_const = number;
+    bool ok = kl_slice_eq_str(kl_sql__func_name(f), "make_interval");
+    for (size_t i = 0; i < KL_LEN(names); i++) {
+        args[i] = zero;
+    }
+    for (size_t i = 0; ok && i < f->n_args; i++) {
+        size_t at = i;
+        PgQuery__Node *arg = f->args[i];
+        if (arg->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
+            for (at = 0; at < KL_LEN(names) && strcmp(names[at], arg->named_arg_expr->name) != 0;) {
+                at++;
+            }
+            arg = arg->named_arg_expr->arg;
+        }
+        ok = at < KL_LEN(names) && args[at] == zero;
+        if (ok) {
+            args[at] = arg;
+        }
+    }
+    *ret = args;
+    *ret_n = KL_LEN(names);
+    return ok ? KL_OK
+              : kl_fail_at(err, KL_E_UNSUPPORTED, position, "a named argument is not supported");
+}
+
 enum kl_rc kl_sql__bind_call(
     struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, f->location);
@@ -162,14 +212,17 @@ enum kl_rc kl_sql__bind_call(
             err, KL_E_INVALID_SQL, at, "%.*s(*) is not an aggregate function", KL_FMT(name));
     }
     b->uses_clock |= is_clock(name);
-    struct kl_expr **args = KL_ARENA_ARRAY(b->eb.arena, struct kl_expr *, f->n_args + 1);
+    PgQuery__Node **given;
+    size_t n;
+    KL_TRY(kl_sql__named_args(f, b->eb.arena, at, &given, &n, err));
+    struct kl_expr **args = KL_ARENA_ARRAY(b->eb.arena, struct kl_expr *, n + 1);
     if (!args) {
         return kl_sql__no_room(err);
     }
-    for (size_t i = 0; i < f->n_args; i++) {
-        KL_TRY(kl_sql__bind_expr(b, f->args[i], &args[i], err));
+    for (size_t i = 0; i < n; i++) {
+        KL_TRY(kl_sql__bind_expr(b, given[i], &args[i], err));
     }
-    return kl_expr_call(&b->eb, name, args, f->n_args, at, ret, err);
+    return kl_expr_call(&b->eb, name, args, n, at, ret, err);
 }
 
 enum kl_rc kl_sql__bind_value_function(struct kl_binder *b, const PgQuery__SQLValueFunction *f,

@@ -163,4 +163,8 @@ enum kl_rc kl_sql__change_source(struct kl_binder *b, const struct kl_change_par
 enum kl_rc kl_sql__bind_access(
     struct kl_binder *b, const struct kl_expr *filter, struct kl_err *err);
 
+/* The arguments of a call in order: those of make_interval may have names. */
+enum kl_rc kl_sql__named_args(const PgQuery__FuncCall *f, struct kl_arena *arena, int position,
+    PgQuery__Node ***ret, size_t *ret_n, struct kl_err *err);
+
 #endif

@@ -252,6 +252,13 @@ enum kl_rc kl_dp__cast(struct kl_dp *p, PgQuery__TypeCast *c) {
     if (!array && kl_type_is_text(t.id) && t.id != KL_T_JSON) {
         return kl_dp__text(p, c->arg);
     }
+    uint8_t from = !array && (t.id == KL_T_TIME || t.id == KL_T_INTERVAL)
+                       ? kl_dp__infer(p, c->arg).id
+                       : KL_T_NULL;
+    if ((from == KL_T_TIME && t.id == KL_T_INTERVAL) ||
+        (from == KL_T_INTERVAL && t.id == KL_T_TIME)) {
+        return kl_dp__native(p, t.id == KL_T_TIME ? ":to_time" : ":to_interval", &c->arg, 1, c->location);
+    }
     bool via_text = t.id == KL_T_JSON && kl_dp__open_param(p, c->arg);
     kl_dp__puts(p, via_text ? "CAST(CAST(" : "CAST(");
     KL_TRY(kl_dp__expr(p, c->arg));

@@ -143,8 +143,12 @@ static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQu
 
 /* A day count beside a DATE is an INTEGER for DuckDB; our integers are wider. */
 static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
-    bool l_date = kl_dp__infer(p, e->lexpr).id == KL_T_DATE,
-         r_date = kl_dp__infer(p, e->rexpr).id == KL_T_DATE;
+    uint8_t l = kl_dp__infer(p, e->lexpr).id, r = kl_dp__infer(p, e->rexpr).id;
+    bool l_date = l == KL_T_DATE, r_date = r == KL_T_DATE;
+    if (op[0] == '-' && l == KL_T_TIME && r == KL_T_TIME) {
+        PgQuery__Node *args[2] = {e->lexpr, e->rexpr};
+        return kl_dp__native(p, ":time_sub", args, 2, e->location);
+    }
     bool narrow_r = l_date && kl_type_is_integer(kl_dp__infer(p, e->rexpr).id);
     bool narrow_l = r_date && kl_type_is_integer(kl_dp__infer(p, e->lexpr).id);
     kl_dp__puts(p, narrow_l ? "(CAST(" : "(");
@@ -190,6 +194,10 @@ static enum kl_rc call_with(struct kl_dp *p, const char *name, PgQuery__AExpr *e
 static enum kl_rc division(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     struct kl_type l = kl_dp__infer(p, e->lexpr), r = kl_dp__infer(p, e->rexpr);
     struct kl_type t = kl_dp__infer_op(p, e);
+    if (l.id == KL_T_INTERVAL) {
+        PgQuery__Node *args[2] = {e->lexpr, e->rexpr};
+        return kl_dp__native(p, ":interval_div", args, 2, e->location);
+    }
     bool div = op[0] == '/', decimal = is_exact(l) && is_exact(r) && t.id == KL_T_DECIMAL;
     bool constant = kl_dp__is_integer_const(e->rexpr) && e->rexpr->a_const->ival &&
                     e->rexpr->a_const->ival->ival != 0;
@@ -697,6 +705,9 @@ static enum kl_rc meeting(struct kl_dp *p, PgQuery__Node *n) {
     } else if (n->node_case == PG_QUERY__NODE__NODE_COALESCE_EXPR) {
         KL_TRY(wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")"));
     } else {
+        if (t.id == KL_T_INTERVAL) { /* DuckDB compares their bytes */
+            return kl_dp__refuse(p, n->min_max_expr->location, "GREATEST or LEAST of intervals in this query");
+        }
         bool greatest = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
         KL_TRY(wrapped_list(p, greatest ? "greatest(" : "least(", n->min_max_expr->args,
             n->min_max_expr->n_args, ")"));

@@ -2,6 +2,8 @@
  * list never reaches DuckDB, under whatever spelling: a name is looked up as PostgreSQL's parser
  * gives it (folded, or exactly as quoted), and no schema but pg_catalog is accepted before it. */
 #include "sql/duck_print_internal.h"
+#include "sql/bind_internal.h"
+#include "sql/func_internal.h"
 
 enum kind { F_SCALAR, F_SETOF, F_AGGREGATE, F_WINDOW, F_SPECIAL, F_NATIVE };
 struct function {
@@ -169,6 +171,13 @@ static enum kl_rc check_aggregate(
     return KL_OK;
 }
 
+static enum kl_rc native_call(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    PgQuery__Node **given;
+    size_t n;
+    KL_TRY(kl_sql__named_args(f, p->arena, kl_dp__pos(f->location), &given, &n, p->err));
+    return kl_dp__native(p, name, given, n, f->location);
+}
+
 enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
     const struct function *fn = NULL;
     KL_TRY(find(p, f, &fn));
@@ -180,7 +189,7 @@ enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
         return expand(p, f, fn->print);
     case F_NATIVE:
         KL_TRY(check_plain(p, f));
-        return kl_dp__native(p, fn->name, f->args, f->n_args, f->location);
+        return native_call(p, f, fn->name);
     case F_SETOF:
         KL_TRY(check_plain(p, f));
         kl_dp__puts(p, "unnest(");
@@ -426,6 +435,16 @@ static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const
 
 static enum kl_rc special_date_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 2));
+    static const char *const known[] = {"microseconds", "milliseconds", "second", "minute", "hour",
+        "day", "week", "month", "quarter", "year"};
+    const char *field = kl_dp__string_const(f->args[0]);
+    bool own = false;
+    for (size_t i = 0; field && i < KL_LEN(known); i++) {
+        own = own || strcmp(field, known[i]) == 0;
+    }
+    if (!own || kl_dp__infer(p, f->args[1]).id == KL_T_INTERVAL) {
+        return kl_dp__native(p, name, f->args, 2, f->location);
+    }
     /* Beginnings of days are dates for DuckDB, and nothing added to them makes them points in time
      * again. */
     bool date = kl_dp__infer(p, f->args[1]).id == KL_T_DATE;
@@ -463,7 +482,22 @@ static enum kl_rc special_extract(struct kl_dp *p, PgQuery__FuncCall *f, const c
             return expand(p, f, "date_part($1, $2)");
         }
     }
-    return kl_dp__refuse(p, f->location, "this field of EXTRACT");
+    return kl_dp__native(p, "date_part", f->args, 2, f->location);
+}
+
+/* Offsets as the native executor has them; what it does not know, DuckDB's names. */
+static enum kl_rc special_timezone(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 2, 2));
+    const char *zone = kl_dp__string_const(f->args[0]);
+    int64_t ignored;
+    if (kl_dp__infer(p, f->args[0]).id == KL_T_INTERVAL ||
+        (zone && kl_func__fixed_zone(kl_slice_str(zone), &ignored))) {
+        return kl_dp__native(p, name, f->args, 2, f->location);
+    }
+    if (!zone) {
+        return kl_dp__refuse(p, f->location, "a time zone that is not a literal");
+    }
+    return expand(p, f, "timezone($1, $2)");
 }
 
 static enum kl_rc special_generate_series(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
@@ -550,50 +584,4 @@ static enum kl_rc special_json_get(struct kl_dp *p, PgQuery__FuncCall *f, const 
         }
     }
     return unknown(p, f);
-}
-
-/* The format as strftime has it; false: it holds something that is not known here. */
-static bool date_format(const char *from, struct kl_buf *out) {
-    static const char *const known[][2] = {{"YYYY", "%Y"}, {"HH24", "%H"}, {"HH12", "%I"},
-        {"DDD", "%j"}, {"MM", "%m"}, {"DD", "%d"}, {"MI", "%M"}, {"SS", "%S"}, {"MS", "%g"},
-        {"US", "%f"}, {"HH", "%I"}, {"YY", "%y"}};
-    while (*from) {
-        size_t i = 0;
-        while (i < KL_LEN(known) && strncmp(from, known[i][0], strlen(known[i][0])) != 0) {
-            i++;
-        }
-        if (i < KL_LEN(known)) {
-            kl_buf_puts(out, known[i][1]);
-            from += strlen(known[i][0]);
-        } else if (strchr(" -/,.;:", *from) || (*from == 'T' && from[1] != 'Z' && from[1] != 'H')) {
-            kl_buf_putc(out, *from++);
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum kl_rc special_to_char(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
-    KL_TRY(want_args(p, f, 2, 2));
-    uint8_t id = kl_dp__infer(p, f->args[0]).id;
-    const char *format = kl_dp__string_const(f->args[1]);
-    bool point = id == KL_T_DATE || id == KL_T_TIMESTAMP || id == KL_T_DATETIME;
-    if (!point || !format) {
-        return kl_dp__refuse(p, f->location, "to_char of this type or without a literal format");
-    }
-    struct kl_buf text;
-    kl_buf_init(&text, 4096);
-    bool ok = date_format(format, &text) && !text.failed;
-    if (ok) {
-        kl_dp__puts(p, "strftime(CAST(");
-        ok = kl_dp__expr(p, f->args[0]) == KL_OK;
-        kl_dp__puts(p, " AS TIMESTAMP), ");
-        kl_dp__string(p, kl_buf_view(&text));
-        kl_dp__puts(p, ")");
-    } else {
-        kl_dp__refuse(p, f->location, "this format of to_char");
-    }
-    kl_buf_deinit(&text);
-    return ok ? KL_OK : KL_E_UNSUPPORTED;
 }

@@ -241,7 +241,8 @@ typedef enum kl_rc kl_func_fn(const struct kl_expr *e, struct kl_eval *ev,
  * parameters are optional; * at the end repeats the last. ret: t text, i bigint, I integer, d
  * double, f float, b boolean, B bytes, j json, u uuid, z datetime, s timestamp, D date, T time, m interval,
  * x decimal of scale 6, 0 decimal of scale 0, e decimal like the first argument, 1 type of the
- * first argument, p point in time like the second argument (a date becomes a datetime). */
+ * first argument, p point in time like the second argument (a date becomes a datetime), w the
+ * other of timestamp and datetime than the second argument. */
 struct kl_func {
     const char *name;
     const char *args;

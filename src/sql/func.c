@@ -130,7 +130,8 @@ bool kl_func__fits(char letter, struct kl_type t, struct kl_type *ret_to) {
         *ret_to = open ? KL_TYPE(TIMESTAMP) : *ret_to;
         return open || is_point(t.id);
     case 'm':
-        return t.id == KL_T_INTERVAL;
+        *ret_to = open ? KL_TYPE(INTERVAL) : *ret_to;
+        return open || t.id == KL_T_INTERVAL;
     case 'c':
         return t.id == KL_T_TIME;
     case 'v':
@@ -190,6 +191,8 @@ static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const
         return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38};
     case 'e':
         return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = args[0]->type.scale};
+    case 'w':
+        return args[1]->type.id == KL_T_DATETIME ? KL_TYPE(TIMESTAMP) : KL_TYPE(DATETIME);
     case 'p':
         return args[1]->type.id == KL_T_DATE ? KL_TYPE(DATETIME) : args[1]->type;
     default:
@@ -210,6 +213,14 @@ static enum kl_rc call_node(struct kl_expr_builder *b, const struct kl_func *f,
         args[i] = given[i];
         if (to.id != KL_T_NULL) {
             KL_TRY(kl_expr__coerce(b, given[i], to, position, &args[i], err));
+        }
+    }
+    if (strcmp(f->name, "timezone") == 0 && args[0]->type.id == KL_T_TEXT) {
+        int64_t ignored;
+        if (!kl_expr__is_const(args[0]) || args[0]->value.null ||
+            !kl_func__fixed_zone(kl_val_slice(&args[0]->value), &ignored)) {
+            return kl_fail_at(err, KL_E_UNSUPPORTED, position,
+                "this time zone is not supported here: only UTC and offsets are");
         }
     }
     if (f->flags & KL_FUNC_REGEX) {

@@ -148,6 +148,8 @@ static struct kl_type result_of(const struct kl_func *f, const char *letters) {
     switch (f->ret) {
     case '1':
         return kl_func__letter_type(letters[0]);
+    case 'w':
+        return kl_func__letter_type(letters[1] == 'z' ? 's' : 'z');
     case 'p':
         return kl_func__letter_type(letters[1] == 'D' ? 'z' : letters[1]);
     default:
@@ -177,6 +179,7 @@ static void add(const struct kl_func *f, const char *letters, bool repeats) {
         .result = result,
         .repeats = repeats,
         .takes_null = f->flags & KL_FUNC_CALLED_ON_NULL,
+        .is_volatile = f->flags & (KL_FUNC_STABLE | KL_FUNC_VOLATILE),
         .run = run,
         .self = self};
     for (size_t i = 0; i < n; i++) {

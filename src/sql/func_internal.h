@@ -13,7 +13,7 @@ kl_func_fn kl_func__lower, kl_func__upper, kl_func__char_length, kl_func__octet_
 kl_func_fn kl_func__abs, kl_func__ceil, kl_func__floor, kl_func__round, kl_func__trunc,
     kl_func__sign, kl_func__sqrt, kl_func__exp, kl_func__ln, kl_func__log10, kl_func__log_base,
     kl_func__pi, kl_func__random; /* func_math.c */
-kl_func_fn kl_func__now, kl_func__localtime, kl_func__current_date, kl_func__date_trunc,
+kl_func_fn kl_func__clock_timestamp, kl_func__now, kl_func__localtime, kl_func__current_date, kl_func__date_trunc,
     kl_func__date_part, kl_func__extract, kl_func__to_timestamp,
     kl_func__make_date; /* func_time.c */
 kl_func_fn kl_func__current_user, kl_func__current_role, kl_func__snowflake_id, kl_func__uuid_v7,
@@ -31,6 +31,12 @@ kl_func_fn kl_func__md5, kl_func__sha224, kl_func__sha256, kl_func__sha384, kl_f
     kl_func__encode, kl_func__decode, kl_func__convert_from, kl_func__convert_to,
     kl_func__get_byte, kl_func__set_byte, kl_func__substr_bytes,
     kl_func__position_bytes; /* func_bytes.c */
+kl_func_fn kl_func__age, kl_func__date_bin, kl_func__justify_hours, kl_func__justify_days,
+    kl_func__justify_interval, kl_func__make_interval, kl_func__make_time, kl_func__make_timestamp,
+    kl_func__timezone, kl_func__timezone_interval, kl_func__overlaps, kl_func__overlaps_intervals,
+    kl_func__isfinite, kl_func__to_date_type, kl_func__interval_div, kl_func__time_sub,
+    kl_func__to_time, kl_func__to_interval; /* func_interval.c */
+kl_func_fn kl_func__to_char, kl_func__to_timestamp_text, kl_func__to_date; /* func_format.c */
 kl_func_fn kl_func__cbrt, kl_func__sinh, kl_func__cosh, kl_func__tanh, kl_func__asinh,
     kl_func__acosh, kl_func__atanh, kl_func__sin, kl_func__cos, kl_func__tan, kl_func__cot,
     kl_func__asin, kl_func__acos, kl_func__atan, kl_func__atan2, kl_func__degrees,
@@ -41,6 +47,8 @@ kl_func_fn kl_func__regexp_like, kl_func__regexp_substring, kl_func__regexp_subs
     kl_func__regexp_replace_from, kl_func__regexp_match, kl_func__regexp_matches,
     kl_func__regexp_split, kl_func__similar_to; /* func_regex.c */
 
+/* An offset in microseconds east of Greenwich; false: not UTC and no offset. */
+bool kl_func__fixed_zone(struct kl_slice s, int64_t *ret_us);
 /* What was written becomes the result; gives the buffer up. */
 enum kl_rc kl_func__take(struct kl_eval *ev, struct kl_buf *out, uint8_t type, struct kl_val *ret,
     struct kl_err *err);

@@ -24,6 +24,11 @@ enum kl_rc kl_func__now(ARGS) {
     return KL_OK;
 }
 
+enum kl_rc kl_func__clock_timestamp(ARGS) {
+    *ret = kl_val_int(KL_T_DATETIME, kl_clock_wall_us());
+    return KL_OK;
+}
+
 enum kl_rc kl_func__current_date(ARGS) {
     *ret = kl_val_int(KL_T_DATE, floor_div(ev->now_us, US_PER_DAY));
     return KL_OK;
@@ -280,6 +285,9 @@ static bool point_part(enum unit unit, const struct kl_val *v, struct kl_val *re
     if (v->type == KL_T_DATETIME &&
         (unit == U_TIMEZONE || unit == U_TIMEZONE_H || unit == U_TIMEZONE_M)) {
         return set_int(ret, 0);
+    }
+    if (unit == U_JULIAN && m.us == 0) {
+        return set_int(ret, (int64_t)m.day + 2440588);
     }
     return date_part_of(unit, &m, ret) || (v->type != KL_T_DATE && time_part(unit, m.us, ret));
 }
