@@ -224,8 +224,9 @@ static void run_in_pool(struct kl_task *t) {
     }
     struct kl__stmt *s = &r->stmts[r->i];
     kl_err_clear(&r->err);
-    r->rc = s->bound.plan->kind == KL_PLAN_DUCK ? kl__read_duck(r, s, &s->bound, r->x->sink, w, &r->err)
-                                                    : kl__read_native(r, s, &s->bound, r->x->sink, &w->scratch, false, &r->err);
+    r->rc = s->bound.explain == KL_EXPLAIN_ANALYZE ? kl__explain_analyze(r, s, w, &r->err)
+            : s->bound.plan->kind == KL_PLAN_DUCK  ? kl__read_duck(r, s, &s->bound, r->x->sink, w, &r->err)
+                                                   : kl__read_native(r, s, &s->bound, r->x->sink, &w->scratch, false, &r->err);
     kl_arena_reset(&w->scratch);
     kl__run_resume(r);
 }
@@ -238,10 +239,19 @@ static enum kl_rc to_pool(struct kl__run *r) {
 /* The table may be read where the request is: hot rows, few of them. */
 static bool may_read_on_loop(const struct kl_plan *p) { return p->table == NULL || p->table->type != KL_TABLE_SYSTEM; }
 
+/* EXPLAIN of the statement, which itself does not run, or runs for its figures only. */
+static bool start_explain(struct kl__run *r, struct kl__stmt *s) {
+    r->rc = s->bound.explain == KL_EXPLAIN_ANALYZE ? to_pool(r) : kl__explain(r, s, &r->err);
+    return r->rc != KL_OK || s->bound.explain != KL_EXPLAIN_ANALYZE;
+}
+
 /* Starts the statement. True: done, rc in r->rc. False: kl__run_continue follows. */
 static bool start(struct kl__run *r, struct kl__stmt *s) {
     const struct kl_plan *p = s->bound.plan;
     enum kl_rc rc = KL_OK;
+    if (s->bound.explain != KL_EXPLAIN_NONE) {
+        return start_explain(r, s);
+    }
     switch (p->kind) {
     case KL_PLAN_SELECT:
         if (may_read_on_loop(p)) {
@@ -354,6 +364,10 @@ static void step(struct kl__run *r) {
         r->e->statements++;
         if (!start(r, s)) {
             return;
+        }
+        if (r->rc == KL_E_STALE_PLAN && r->retries < KL__STALE_RETRIES) { /* an index went away: bound again above */
+            r->retries++;
+            continue;
         }
         if (!statement_done(r)) {
             return;

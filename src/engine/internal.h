@@ -249,6 +249,7 @@ struct kl__run {
     unsigned conflicts;         /* of the statement, because rows changed under its query */
     bool split;                 /* statements are known */
     struct kl__row_cache *rows; /* of the loop while it reads there, else NULL */
+    uint64_t *scanned;          /* EXPLAIN ANALYZE: counts rows that sources deliver, else NULL */
     struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
     struct kl_snapshot *snap;   /* that a read-only transaction reads, else NULL */
     int64_t deadline_ns;
@@ -280,6 +281,11 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct k
     bool on_loop, struct kl_err *err);
 enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl__worker *w,
     struct kl_err *err);
+/* EXPLAIN (explain.c): on the loop; with ANALYZE in the query pool. */
+enum kl_rc kl__explain(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
+enum kl_rc kl__explain_analyze(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err);
+/* Counts what a source delivers; owns it. */
+struct kl_source *kl__count_rows(struct kl_source *of, uint64_t *rows);
 /* Starts DDL or a user statement; ends in kl__run_resume. */
 void kl__ddl_start(struct kl__run *r, struct kl__stmt *s);
 void kl__user_start(struct kl__run *r, struct kl__stmt *s);

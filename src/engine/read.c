@@ -63,7 +63,7 @@ static enum kl_rc limit_reached(struct kl_sink *sink, const struct kl_sink *to, 
 static bool keyed(const struct kl_table *t) { return t->type == KL_TABLE_USER || t->type == KL_TABLE_SHARED; }
 
 /* Opens the rows of one table for the statement's caller. */
-static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
+static enum kl_rc open_rows(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
     struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
     struct kl_eval ev;
     if (t->type == KL_TABLE_SYSTEM) {
@@ -75,6 +75,15 @@ static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct
     scan->batch = r->writer != NULL ? kl__shard(r->e, kl_table_scope(t, scan->user, r->e->user_shards).shard)->batch : NULL;
     kl__eval_init(r, s, b, scan->arena, &ev);
     return kl__open_path(r->e, scan, path, &ev, r->rows, ret, err);
+}
+
+static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
+    struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
+    KL_TRY(open_rows(r, s, b, t, path, scan, ret, err));
+    if (r->scanned != NULL) {
+        *ret = kl__count_rows(*ret, r->scanned);
+    }
+    return KL_OK;
 }
 
 enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
@@ -155,8 +164,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
         .params = b->vals, .n_params = b->n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
         .user = s->session.user, .role = kl_slice_str(kl_role_name(s->session.role)), .now_us = kl_clock_wall_us(), .ids = r->e->o.ids,
     };
-    bool has_limit = memmem(p->sql.ptr, p->sql.len, "LIMIT", 5) != NULL;
-    struct kl_sink *sink = limit_rows(r, to, has_limit, &limited);
+    struct kl_sink *sink = limit_rows(r, to, p->limited, &limited);
     enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);
     if (d.snap != r->snap) {
         kl_snapshot_release(r->e->o.store, d.snap);

@@ -302,6 +302,7 @@ static enum kl_rc choose_access(struct kl_binder *b, struct kl_select *sel, stru
         .arena = b->eb.arena,
     };
     KL_TRY(kl_sql__choose_access(&in, &b->plan->access, err));
+    sel->n_order_asked = sel->n_order;
     if (b->plan->access.ordered) {
         sel->n_order = 0;
     }

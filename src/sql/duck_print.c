@@ -563,6 +563,9 @@ enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt 
     if (rc == KL_OK) {
         rc = finish(&p, &text, plan);
     }
+    if (rc == KL_OK) {
+        plan->duck->limited = stmt->limit_count && !is_null_const(stmt->limit_count);
+    }
     kl_buf_deinit(&text);
     return rc;
 }

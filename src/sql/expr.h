@@ -64,6 +64,8 @@ enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name, struct 
 bool kl_expr_volatile(const struct kl_expr *e);
 /* The expression as SQL, for EXPLAIN and errors. */
 void kl_expr_print(const struct kl_expr *e, struct kl_buf *out);
+/* The same with names for the slots. */
+void kl_expr_print_named(const struct kl_expr *e, const struct kl_slice *slots, size_t n, struct kl_buf *out);
 
 /* ---- looking inside, for access paths ---- */
 /* If e is, or its top-level AND contains, `slot = value` where value needs no row: that value's expression, else NULL. */

@@ -34,6 +34,7 @@ struct kl_select {
     size_t n_aggs;
     struct kl_order_key *order; /* ties keep the order of the source */
     size_t n_order;
+    size_t n_order_asked; /* the same, also when n_order is 0 because rows come in that order */
     const struct kl_expr *limit, *offset; /* NULL: none; no row needed; NULL value: no limit; negative: KL_E_EXEC */
 };
 struct kl_select_limits {

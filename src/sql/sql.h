@@ -130,13 +130,16 @@ struct kl_plan_scan {
     const struct kl_sink_col *cols;
     size_t n_slots;
     struct kl_access_path access; /* as far as the statement's conditions on this table tell */
-    const struct kl_expr *filter; /* conditions that rows of this table must meet anyway, over slots; NULL: none. DuckDB checks them again */
+    const struct kl_expr *filter; /* conditions that rows of this table must meet anyway; NULL: none. DuckDB checks them again */
+    const int16_t *filter_slots;  /* what filter sees */
+    size_t n_filter_slots;
 };
 struct kl_plan_duck {
     struct kl_slice sql; /* DuckDB's dialect; table n is kl_scan_n(); values are $1.. of bound->vals */
     struct kl_plan_scan *scans;
     size_t n_scans;
     unsigned limit, offset; /* number of the value that is the statement's LIMIT, OFFSET; 0: none; kl_sql_bind has checked it */
+    bool limited; /* the statement as a whole has a LIMIT */
 };
 struct kl_plan_user {
     struct kl_slice id, password, email, auth_data;

@@ -6,6 +6,7 @@
  * not, so that messages and positions are about what the caller wrote. A shape that failed where
  * the plain text succeeded is remembered as of no use, and the plain plan is kept under the text
  * itself. */
+#include "sql/explain.h"
 #include "sql/internal.h"
 #include "sql/shape.h"
 
@@ -22,7 +23,7 @@ struct binding {
 };
 
 /* ---- which kind of statement ---- */
-enum form { FORM_SHAPE, FORM_PLAIN, FORM_WRAPPED, FORM_LIVE, FORM_COMMAND };
+enum form { FORM_SHAPE, FORM_PLAIN, FORM_WRAPPED, FORM_LIVE, FORM_EXPLAIN, FORM_COMMAND };
 
 static enum form form_of(struct kl_slice stmt) {
     static const struct {
@@ -30,7 +31,7 @@ static enum form form_of(struct kl_slice stmt) {
         enum form form;
     } known[] = {{"select", FORM_SHAPE}, {"insert", FORM_SHAPE}, {"update", FORM_SHAPE},
         {"delete", FORM_SHAPE}, {"with", FORM_SHAPE}, {"values", FORM_PLAIN}, {"table", FORM_PLAIN},
-        {"truncate", FORM_PLAIN}, {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}};
+        {"truncate", FORM_PLAIN}, {"execute", FORM_WRAPPED}, {"subscribe", FORM_LIVE}, {"explain", FORM_EXPLAIN}};
     struct kl_scan s;
     struct kl_tok t;
     kl_sql__scan_init(&s, stmt);
@@ -285,6 +286,36 @@ static enum kl_rc check_as(struct binding *b) {
         KL_FMT(p->table->qualified));
 }
 
+static enum kl_rc check_explained(struct binding *b, enum kl_explain explain) {
+    const struct kl_plan *p = b->ret->plan;
+    bool reads = p->kind == KL_PLAN_SELECT || p->kind == KL_PLAN_DUCK;
+    return explain == KL_EXPLAIN_ANALYZE && !reads
+               ? kl_sql__unavailable(b->err, "EXPLAIN ANALYZE of a statement that changes rows")
+               : KL_OK;
+}
+
+/* Planned as written, so that conditions are shown with the values that they have. */
+static enum kl_rc bind_explain(struct binding *b, struct kl_slice prefix) {
+    struct kl_sql_ctx ctx = *b->ctx;
+    struct binding inner = *b;
+    enum kl_explain explain;
+    KL_TRY(kl_auth_may(ctx.session->role, KL_MAY_EXPLAIN, b->err));
+    KL_TRY(kl_sql__explain_options(b->stmt, &explain, &inner.stmt, b->err));
+    enum form form = form_of(inner.stmt);
+    if (form != FORM_SHAPE && form != FORM_PLAIN) {
+        return kl_sql__unavailable(b->err, "EXPLAIN of this statement");
+    }
+    ctx.cache = NULL;
+    inner.ctx = &ctx;
+    enum kl_rc rc = bind_plain(&inner, prefix);
+    if (rc != KL_OK && b->err && b->err->position > 0) {
+        b->err->position += (int)(inner.stmt.ptr - b->stmt.ptr);
+    }
+    KL_TRY(rc);
+    b->ret->explain = explain;
+    return check_explained(b, explain);
+}
+
 static enum kl_rc bind_any(struct binding *b) {
     char buf[160];
     switch (form_of(b->stmt)) {
@@ -296,6 +327,8 @@ static enum kl_rc bind_any(struct binding *b) {
         return bind_wrapped(b);
     case FORM_LIVE:
         return kl_sql_bind_live(b->ctx, b->stmt, b->arena, b->ret, b->err);
+    case FORM_EXPLAIN:
+        return bind_explain(b, key_prefix(b->ctx, buf, sizeof(buf)));
     case FORM_COMMAND:
         break;
     }
