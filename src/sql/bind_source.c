@@ -647,6 +647,31 @@ static enum kl_rc assigned_output(struct kl_binder *b, const PgQuery__ResTarget 
     return *ret ? KL_OK : kl_sql__no_room(err);
 }
 
+/* The name by which an item of FROM is known; NULL: none, or several. */
+static const char *item_name(const PgQuery__Node *n) {
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_RANGE_VAR:
+        return n->range_var->alias ? n->range_var->alias->aliasname : n->range_var->relname;
+    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT:
+        return n->range_subselect->alias ? n->range_subselect->alias->aliasname : NULL;
+    case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+        return n->range_function->alias ? n->range_function->alias->aliasname : NULL;
+    default:
+        return NULL;
+    }
+}
+
+static bool has_name(const PgQuery__Node *n, const char *name) {
+    while (n && n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        if (n->join_expr->rarg && has_name(n->join_expr->rarg, name)) {
+            return true;
+        }
+        n = n->join_expr->larg;
+    }
+    const char *own = n ? item_name(n) : NULL;
+    return own && same_name(own, name);
+}
+
 enum kl_rc kl_sql__change_source(struct kl_binder *b, const struct kl_change_parts *parts,
     const uint16_t *set_cols, PgQuery__SelectStmt **ret, struct kl_err *err) {
     PgQuery__SelectStmt *s = KL_ARENA_NEW(b->eb.arena, PgQuery__SelectStmt);
@@ -664,6 +689,10 @@ enum kl_rc kl_sql__change_source(struct kl_binder *b, const struct kl_change_par
         return kl_sql__no_room(err);
     }
     for (size_t i = 0; i < parts->n_from; i++) {
+        if (has_name(parts->from[i], rel)) {
+            return kl_fail(
+                err, KL_E_INVALID_SQL, "table name \"%s\" specified more than once", rel);
+        }
         from[i + 1] = parts->from[i];
     }
     for (size_t i = 0; i < parts->n_set; i++) {

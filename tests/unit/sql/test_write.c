@@ -603,6 +603,11 @@ static void query_refusals(void **state) {
         KL_E_UNSUPPORTED, "name the columns");
     AUTO_REFUSED(
         "UPDATE app.kv SET v = (SELECT 1) WHERE _deleted = true", KL_E_UNSUPPORTED, "_deleted");
+    AUTO_REFUSED("UPDATE app.kv SET v = 1 FROM app.kv WHERE true", KL_E_INVALID_SQL,
+        "table name \"kv\" specified more than once");
+    AUTO_REFUSED("DELETE FROM app.kv AS x USING app.src s JOIN app.kv AS x ON true WHERE true",
+        KL_E_INVALID_SQL, "table name \"x\" specified more than once");
+    ASKS("DELETE FROM app.kv AS x USING app.src s JOIN app.kv ON true WHERE x.v = kv.v", "\"kv\"");
     AUTO_REFUSED("UPDATE app.events SET d = (SELECT 'x') WHERE id = 'a'", KL_E_EXEC,
         "UPDATE not supported for STREAM tables");
     AUTO_REFUSED("INSERT INTO app.kv SELECT user_id FROM system.nothing", KL_E_NOT_FOUND, "");
@@ -677,6 +682,27 @@ static void assignments(void **state) {
     REFUSED("UPDATE app.kv SET v = excluded.v WHERE true", KL_E_EXEC, "missing FROM-clause entry");
 }
 
+static void views(void **state) {
+    struct kl_column_def cols[] = {{.name = KL_S("k"), .type = KL_TYPE(TEXT), .nullable = true}};
+    struct kl_table_def def = {.ns = KL_S("app"),
+        .name = KL_S("v"),
+        .type = KL_TABLE_VIEW,
+        .cols = cols,
+        .n_cols = 1,
+        .view_sql = KL_S("SELECT k FROM app.kv"),
+        .view_ns = KL_S("app")};
+    uint32_t id;
+    tables();
+    assert_int_equal(kl_catalog_begin(db.catalog, db.batch, &db.err), KL_OK);
+    commit_change(kl_cat_create_view(db.catalog, &def, false, 1, &id, &db.err));
+    AUTO_REFUSED("INSERT INTO app.v VALUES ('a')", KL_E_EXEC, "cannot insert into view \"v\"");
+    AUTO_REFUSED(
+        "INSERT INTO app.v SELECT name FROM app.src", KL_E_EXEC, "cannot insert into view");
+    AUTO_REFUSED("UPDATE app.v SET k = 'a' WHERE true", KL_E_EXEC, "cannot update view \"v\"");
+    AUTO_REFUSED("DELETE FROM app.v WHERE true", KL_E_EXEC, "cannot delete from view \"v\"");
+    AUTO_REFUSED("TRUNCATE app.v", KL_E_EXEC, "cannot truncate view \"v\"");
+}
+
 static int teardown(void **state) {
     kl_bound_release(&bound);
     return db_teardown(state);
@@ -694,6 +720,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(query_refusals, db_setup, teardown),
         cmocka_unit_test_setup_teardown(roles, db_setup, teardown),
         cmocka_unit_test_setup_teardown(truncates, db_setup, teardown),
+        cmocka_unit_test_setup_teardown(views, db_setup, teardown),
         cmocka_unit_test_setup_teardown(assignments, db_setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
