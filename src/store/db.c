@@ -178,6 +178,9 @@ static enum kl_rc open_families(
         return rc;
     }
     memcpy(s->cf, handles, sizeof(s->cf));
+    for (int i = 0; i < KL_CF_COUNT; i++) {
+        s->cf_id[i] = rocksdb_column_family_handle_get_id(s->cf[i]);
+    }
     s->cf_default = handles[KL_CF_COUNT];
     return KL_OK;
 }
@@ -290,30 +293,25 @@ static enum kl_rc refuse_if_failed(struct kl_store *s, struct kl_err *err) {
     return KL_OK;
 }
 
-static enum kl_rc write_one(struct kl_store *s, struct kl_batch *b, bool sync, struct kl_err *err) {
+static enum kl_rc write_rep(struct kl_store *s, struct kl_slice rep, bool sync, struct kl_err *err) {
     char *error = NULL;
-    rocksdb_write_writebatch_wi(
-        s->db, sync ? s->write_synced : s->write_unsynced, kl_batch__wi(b), &error);
+    rocksdb_writebatch_t *wb = rocksdb_writebatch_create_from(rep.ptr, rep.len);
+    rocksdb_write(s->db, sync ? s->write_synced : s->write_unsynced, wb, &error);
+    rocksdb_writebatch_destroy(wb);
     return error ? kl_store__error(error, "cannot commit", err) : KL_OK;
 }
 
-/* A batch of RocksDB is u64 sequence (filled in by the write) | u32 number of operations | the
- * operations, little-endian. Several become one by putting their operations behind one header. */
-#define BATCH_HEADER 12
-
-static enum kl_rc merge(struct kl_batch *const *batches, size_t n, struct kl_buf *out,
-    struct kl_err *err) {
+/* Several batches become one by putting their operations behind one header. */
+static enum kl_rc merge(
+    struct kl_batch *const *batches, size_t n, struct kl_buf *out, struct kl_err *err) {
     uint32_t count = 0;
     kl_buf_le64(out, 0);
     kl_buf_le32(out, 0);
     for (size_t i = 0; i < n; i++) {
-        size_t len, here = kl_batch_count(batches[i]);
-        const char *data = rocksdb_writebatch_wi_data(kl_batch__wi(batches[i]), &len);
-        KL_ASSERT(len >= BATCH_HEADER);
-        if (__builtin_add_overflow(count, here, &count)) {
+        if (__builtin_add_overflow(count, kl_batch_count(batches[i]), &count)) {
             return kl_fail(err, KL_E_TOO_LARGE, "a commit has too many operations");
         }
-        kl_buf_append(out, data + BATCH_HEADER, len - BATCH_HEADER);
+        kl_buf_slice(out, kl_slice_from(kl_batch__rep(batches[i]), KL_BATCH__HEADER));
     }
     if (out->failed) {
         return kl_fail(err, KL_E_NOMEM, "out of memory for a commit");
@@ -327,15 +325,12 @@ static enum kl_rc merge(struct kl_batch *const *batches, size_t n, struct kl_buf
 static enum kl_rc write_merged(struct kl_store *s, struct kl_batch *const *batches, size_t n,
     bool sync, struct kl_err *err) {
     struct kl_buf all = {0};
-    char *error = NULL;
     enum kl_rc rc = merge(batches, n, &all, err);
     if (rc == KL_OK) {
-        rocksdb_writebatch_t *wb = rocksdb_writebatch_create_from(all.data, all.len);
-        rocksdb_write(s->db, sync ? s->write_synced : s->write_unsynced, wb, &error);
-        rocksdb_writebatch_destroy(wb);
+        rc = write_rep(s, kl_buf_view(&all), sync, err);
     }
     kl_buf_deinit(&all);
-    return error ? kl_store__error(error, "cannot commit", err) : rc;
+    return rc;
 }
 
 static enum kl_rc commit(
@@ -354,7 +349,8 @@ static enum kl_rc commit(
     if (kl_fault("store.commit")) {
         return kl_fail(err, KL_E_IO, "cannot commit: fault point");
     }
-    return dirty == 1 ? write_one(s, last, sync, err) : write_merged(s, batches, n, sync, err);
+    return dirty == 1 ? write_rep(s, kl_batch__rep(last), sync, err)
+                      : write_merged(s, batches, n, sync, err);
 }
 
 enum kl_rc kl_store_commit(

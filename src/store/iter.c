@@ -1,11 +1,8 @@
 /* Iterators over the keys that start with a prefix, over the store alone or over a batch laid on
- * the store.
+ * the store (overlay.c).
  *
- * Over the store RocksDB keeps to the prefix by itself: the bounds [prefix, next prefix) are part
- * of the read options, so a scan compares nothing per step and never touches blocks outside. Over a
- * batch the bounds hold for the store's half only; the batch's own keys of other prefixes would
- * show through, so there every position is also checked against the prefix. Keys come in order,
- * hence the first one outside ends the iteration.
+ * RocksDB keeps to the prefix by itself: the bounds [prefix, next prefix) are part of the read
+ * options, so a scan compares nothing per step and never touches blocks outside.
  *
  * An iterator belongs to one thread. */
 #include "store/internal.h"
@@ -14,13 +11,12 @@
 struct kl_iter {
     rocksdb_iterator_t *it;
     rocksdb_readoptions_t *read;
-    bool over_batch;
-    bool has_upper;
+    struct kl_overlay *overlay;  /* NULL: the store alone */
     struct kl_key prefix, upper; /* the read options point into them */
 };
 
 struct kl_iter *kl_iter__new(
-    struct kl_store *s, const struct kl_iter_options *options, rocksdb_writebatch_wi_t *overlay) {
+    struct kl_store *s, const struct kl_iter_options *options, struct kl_batch *overlay) {
     struct kl_iter *it = kl_xcalloc(1, sizeof(*it));
     KL_ASSERT(options->prefix.len <= sizeof(it->prefix.data));
     if (options->prefix.len > 0) {
@@ -28,8 +24,7 @@ struct kl_iter *kl_iter__new(
     }
     it->prefix.len = (uint16_t)options->prefix.len;
     it->upper = it->prefix;
-    it->has_upper = kl_key_next_prefix(&it->upper);
-    it->over_batch = overlay != NULL;
+    bool has_upper = kl_key_next_prefix(&it->upper);
 
     it->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_total_order_seek(it->read, 1);
@@ -37,7 +32,7 @@ struct kl_iter *kl_iter__new(
      * that frees it. */
     rocksdb_readoptions_set_background_purge_on_iterator_cleanup(it->read, 1);
     rocksdb_readoptions_set_iterate_lower_bound(it->read, it->prefix.data, it->prefix.len);
-    if (it->has_upper) {
+    if (has_upper) {
         rocksdb_readoptions_set_iterate_upper_bound(it->read, it->upper.data, it->upper.len);
     }
     if (options->snap) {
@@ -45,9 +40,7 @@ struct kl_iter *kl_iter__new(
     }
     it->it = rocksdb_create_iterator_cf(s->db, it->read, s->cf[options->cf]);
     if (overlay) {
-        /* Takes over the iterator given to it: only the new one is destroyed. */
-        it->it =
-            rocksdb_writebatch_wi_create_iterator_with_base_cf(overlay, it->it, s->cf[options->cf]);
+        it->overlay = kl_overlay__new(overlay, it->it, options->cf, kl_key_view(&it->prefix));
     }
     return it;
 }
@@ -60,6 +53,7 @@ void kl_iter_free(struct kl_iter *it) {
     if (!it) {
         return;
     }
+    kl_overlay__free(it->overlay);
     rocksdb_iter_destroy(it->it);
     rocksdb_readoptions_destroy(it->read);
     free(it);
@@ -68,47 +62,60 @@ void kl_iter_free(struct kl_iter *it) {
 void kl_iter_seek(struct kl_iter *it, struct kl_slice key) {
     struct kl_slice first = kl_key_view(&it->prefix);
     struct kl_slice to = kl_slice_cmp(key, first) < 0 ? first : key;
-    rocksdb_iter_seek(it->it, to.ptr, to.len);
+    if (it->overlay) {
+        kl_overlay__seek(it->overlay, to);
+    } else {
+        rocksdb_iter_seek(it->it, to.ptr, to.len);
+    }
 }
 
 void kl_iter_seek_first(struct kl_iter *it) {
-    rocksdb_iter_seek(it->it, it->prefix.data, it->prefix.len);
+    kl_iter_seek(it, kl_key_view(&it->prefix));
 }
 
 void kl_iter_seek_last(struct kl_iter *it) {
-    if (!it->over_batch || !it->has_upper) {
+    if (it->overlay) {
+        kl_overlay__seek_last(it->overlay);
+    } else {
         rocksdb_iter_seek_to_last(it->it);
-        return;
-    }
-    /* "To last" of the batch's half knows no bound. */
-    rocksdb_iter_seek_for_prev(it->it, it->upper.data, it->upper.len);
-    if (rocksdb_iter_valid(it->it) && kl_slice_eq(kl_iter_key(it), kl_key_view(&it->upper))) {
-        rocksdb_iter_prev(it->it);
     }
 }
 
 void kl_iter_next(struct kl_iter *it) {
     KL_ASSERT(kl_iter_valid(it));
-    rocksdb_iter_next(it->it);
+    if (it->overlay) {
+        kl_overlay__next(it->overlay);
+    } else {
+        rocksdb_iter_next(it->it);
+    }
 }
 
 void kl_iter_prev(struct kl_iter *it) {
     KL_ASSERT(kl_iter_valid(it));
-    rocksdb_iter_prev(it->it);
+    if (it->overlay) {
+        kl_overlay__prev(it->overlay);
+    } else {
+        rocksdb_iter_prev(it->it);
+    }
 }
 
 bool kl_iter_valid(struct kl_iter *it) {
-    return rocksdb_iter_valid(it->it) &&
-           (!it->over_batch || kl_slice_starts_with(kl_iter_key(it), kl_key_view(&it->prefix)));
+    return it->overlay ? kl_overlay__valid(it->overlay) : rocksdb_iter_valid(it->it);
 }
 
 struct kl_slice kl_iter_key(struct kl_iter *it) {
+    if (it->overlay) {
+        return kl_overlay__key(it->overlay);
+    }
     struct kl_slice s;
     s.ptr = rocksdb_iter_key(it->it, &s.len);
     return s;
 }
 
 struct kl_slice kl_iter_value(struct kl_iter *it) {
+    if (it->overlay) {
+        return kl_overlay__value(it->overlay);
+    }
     struct kl_slice s;
     s.ptr = rocksdb_iter_value(it->it, &s.len);
     return s;
