@@ -180,12 +180,39 @@ enum kl_rc kl_sql__bind_set_exprs(struct kl_binder *b, PgQuery__Node *const *lis
 }
 
 /* ---- the clause ---- */
+/* `key = EXCLUDED.key` where the primary key is what conflicts: it is that already. */
+static bool keeps_key(
+    struct kl_binder *b, const PgQuery__ResTarget *r, const struct kl_plan_conflict *c) {
+    const PgQuery__Node *val;
+    int col = kl_sql__column(b->table, kl_sql__pgstr(r->name));
+    if (col < 0 || b->table->cols[col].pk_pos == 0 || c->index_id > 0 || r->n_indirection > 0 ||
+        kl_sql__set_value(b, r, &val, NULL) != KL_OK || !val ||
+        val->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || val->column_ref->n_fields != 2) {
+        return false;
+    }
+    const PgQuery__Node *const *f = (const PgQuery__Node *const *)val->column_ref->fields;
+    return f[0]->node_case == PG_QUERY__NODE__NODE_STRING &&
+           f[1]->node_case == PG_QUERY__NODE__NODE_STRING &&
+           kl_slice_ieq_str(kl_sql__pgstr(f[0]->string->sval), "excluded") &&
+           kl_sql__column(b->table, kl_sql__pgstr(f[1]->string->sval)) == col;
+}
+
 static enum kl_rc bind_update(struct kl_binder *b, const PgQuery__OnConflictClause *o,
     struct kl_plan_conflict *c, struct kl_err *err) {
+    PgQuery__Node **list = KL_ARENA_ARRAY(b->eb.arena, PgQuery__Node *, o->n_target_list + 1);
+    size_t n = 0;
+    if (!list) {
+        return kl_sql__no_room(err);
+    }
+    for (size_t i = 0; i < o->n_target_list; i++) {
+        if (!keeps_key(b, o->target_list[i]->res_target, c)) {
+            list[n++] = o->target_list[i];
+        }
+    }
     KL_TRY(kl_auth_may_read(b->ctx->session->role, b->table, err));
-    KL_TRY(kl_sql__bind_set_cols(b, o->target_list, o->n_target_list, &c->set_cols, err));
+    KL_TRY(kl_sql__bind_set_cols(b, list, n, &c->set_cols, err));
     b->excluded = true;
-    enum kl_rc rc = kl_sql__bind_set_exprs(b, o->target_list, o->n_target_list, &c->set_exprs, err);
+    enum kl_rc rc = kl_sql__bind_set_exprs(b, list, n, &c->set_exprs, err);
     if (rc == KL_OK && o->where_clause) {
         struct kl_expr *filter;
         rc = kl_sql__bind_condition(b, o->where_clause, "WHERE", &filter, err);
@@ -195,7 +222,7 @@ static enum kl_rc bind_update(struct kl_binder *b, const PgQuery__OnConflictClau
     if (rc == KL_E_UNSUPPORTED) {
         kl_err_prefix(err, "ON CONFLICT DO UPDATE");
     }
-    c->n_set = o->n_target_list;
+    c->n_set = n;
     c->update = true;
     return rc;
 }

@@ -10,6 +10,7 @@
 
 #define MAX_NESTING 32
 #define MAX_COLUMNS 4096
+#define MAX_STEPS 65536 /* relations and columns looked at: CTEs that name each other multiply */
 
 /* ---- pieces of a tree ---- */
 static PgQuery__Node *new_node(struct kl_binder *b, PgQuery__Node__NodeCase kind) {
@@ -157,6 +158,7 @@ struct withs {
     const PgQuery__WithClause *with;
     size_t n_seen;
     unsigned depth;
+    size_t *steps; /* left, for the whole statement */
 };
 
 static enum kl_rc unknown_columns(struct kl_err *err) {
@@ -205,6 +207,10 @@ static enum kl_rc star_columns(struct kl_binder *b, const struct withs *w,
         KL_TRY(item_columns(b, w, s->from_clause[i], &all, err));
     }
     size_t before = out->n;
+    if (all.n > *w->steps) {
+        return unknown_columns(err);
+    }
+    *w->steps -= all.n;
     for (size_t i = 0; i < all.n; i++) {
         if (!rel || (all.list[i].rel && same_name(all.list[i].rel, rel))) {
             KL_TRY(add_column(b, out, all.list[i].rel, all.list[i].name, err));
@@ -219,12 +225,16 @@ static enum kl_rc query_columns(struct kl_binder *b, const struct withs *outer,
     struct withs w = {.outer = outer,
         .with = s->with_clause,
         .n_seen = s->with_clause ? s->with_clause->n_ctes : 0,
-        .depth = outer->depth + 1};
+        .depth = outer->depth + 1,
+        .steps = outer->steps};
     if (w.depth > MAX_NESTING) {
         return unknown_columns(err);
     }
-    if (s->op > PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg) {
-        return query_columns(b, &w, s->larg, rel, out, err);
+    while (s->op > PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg) { /* the first one names them */
+        s = s->larg;
+        if (s->with_clause) {
+            return query_columns(b, &w, s, rel, out, err);
+        }
     }
     if (s->n_values_lists > 0) {
         for (size_t i = 0; i < s->values_lists[0]->list->n_items; i++) {
@@ -342,9 +352,10 @@ static enum kl_rc join_columns(struct kl_binder *b, const struct withs *w,
 static enum kl_rc item_columns(struct kl_binder *b, const struct withs *w, const PgQuery__Node *n,
     struct columns *out, struct kl_err *err) {
     struct withs deeper = *w;
-    if (++deeper.depth > MAX_NESTING) {
+    if (++deeper.depth > MAX_NESTING || *w->steps == 0) {
         return unknown_columns(err);
     }
+    --*w->steps;
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR:
         return relation_columns(b, &deeper, n->range_var, out, err);
@@ -492,7 +503,8 @@ static enum kl_rc copy_query(struct kl_binder *b, const struct withs *outer,
     struct withs w = {.outer = outer,
         .with = s->with_clause,
         .n_seen = s->with_clause ? s->with_clause->n_ctes : 0,
-        .depth = outer ? outer->depth + 1 : 0};
+        .depth = outer->depth + 1,
+        .steps = outer->steps};
     if (!copy) {
         return kl_sql__no_room(err);
     }
@@ -550,8 +562,10 @@ static size_t width_of(const PgQuery__SelectStmt *s) {
 enum kl_rc kl_sql__insert_source(struct kl_binder *b, const PgQuery__InsertStmt *s,
     const struct kl_plan_insert *ins, PgQuery__SelectStmt **ret, size_t *ret_width,
     struct kl_err *err) {
-    struct withs w = {
-        .with = s->with_clause, .n_seen = s->with_clause ? s->with_clause->n_ctes : 0};
+    size_t steps = MAX_STEPS;
+    struct withs w = {.with = s->with_clause,
+        .n_seen = s->with_clause ? s->with_clause->n_ctes : 0,
+        .steps = &steps};
     KL_TRY(copy_query(b, &w, s->select_stmt->select_stmt, ins, ret, err));
     if (s->with_clause) {
         KL_TRY(merge_with(b, s->with_clause, *ret, err));

@@ -397,6 +397,18 @@ static void conflicts(void **state) {
            "DO UPDATE SET note = EXCLUDED.k",
         "1");
     WRITES("UPDATE app.kv SET v = 3 WHERE note = 'zz' RETURNING k", "b");
+    WRITES(
+        "INSERT INTO app.kv (k, v) VALUES ('b', 4) ON CONFLICT (k) DO UPDATE SET k = EXCLUDED.k, "
+        "v = EXCLUDED.v RETURNING k, v",
+        "b|4");
+    WRITES("INSERT INTO app.kv (k, v) VALUES ('b', 5) ON CONFLICT (k) DO UPDATE SET (v, k) = "
+           "(EXCLUDED.v, EXCLUDED.k) RETURNING k, v",
+        "b|5");
+    REFUSED("INSERT INTO app.kv (k, note) VALUES ('q', 'zz') ON CONFLICT (note) DO UPDATE SET k = "
+            "EXCLUDED.k",
+        KL_E_EXEC, "UPDATE cannot modify primary key column 'k'");
+    REFUSED("INSERT INTO app.kv (k) VALUES ('b') ON CONFLICT (k) DO UPDATE SET k = EXCLUDED.note",
+        KL_E_EXEC, "UPDATE cannot modify primary key column 'k'");
     REFUSED("INSERT INTO app.kv (k) VALUES ('a') ON CONFLICT (v) DO NOTHING", KL_E_INVALID_SQL,
         "there is no unique or exclusion constraint matching the ON CONFLICT specification");
     REFUSED("INSERT INTO app.kv (k) VALUES ('a') ON CONFLICT (k, note) DO NOTHING",
@@ -582,6 +594,47 @@ static void asks_duckdb(void **state) {
     ASKS("DELETE FROM app.kv WHERE EXISTS (SELECT 1 FROM app.src s WHERE s.name = kv.k)", "EXISTS");
 }
 
+/* Names that multiply are given up, not followed. */
+static void nested_stars(void **state) {
+    struct kl_buf sql = {0};
+    tables();
+    kl_buf_puts(&sql, "WITH a0 AS (SELECT * FROM app.src)");
+    for (int i = 1; i < 14; i++) {
+        kl_buf_printf(&sql, ", a%d AS (SELECT x.*, 1 AS q%d FROM a%d x", i, i, i - 1);
+        for (int j = 0; j < 8; j++) {
+            kl_buf_printf(&sql, ", a%d y%d", i - 1, j);
+        }
+        kl_buf_puts(&sql, ")");
+    }
+    kl_buf_puts(&sql, " INSERT INTO app.kv SELECT * FROM a13");
+    kl_buf_u8(&sql, 0);
+    AUTO_REFUSED(sql.data, KL_E_UNSUPPORTED, "name the columns");
+    kl_buf_clear(&sql);
+    kl_buf_puts(&sql, "SELECT q.*, 1 AS x FROM (SELECT id FROM app.src) q");
+    for (int i = 0; i < 40; i++) {
+        struct kl_buf outer = {0};
+        kl_buf_printf(&outer, "SELECT q.*, r.* FROM (%.*s) q, (SELECT 1 AS x%d) r",
+            KL_FMT(kl_buf_view(&sql)), i);
+        kl_buf_deinit(&sql);
+        sql = outer;
+    }
+    struct kl_buf all = {0};
+    kl_buf_printf(&all, "INSERT INTO app.kv %.*s", KL_FMT(kl_buf_view(&sql)));
+    kl_buf_u8(&all, 0);
+    AUTO_REFUSED(all.data, KL_E_UNSUPPORTED, "name the columns");
+    kl_buf_deinit(&sql);
+    /* but many arms of a UNION are one list */
+    kl_buf_clear(&all);
+    kl_buf_puts(&all, "INSERT INTO app.kv SELECT * FROM (SELECT 'a' AS k, 1 AS v");
+    for (int i = 0; i < 100; i++) {
+        kl_buf_printf(&all, " UNION ALL SELECT 'k%d', %d", i, i);
+    }
+    kl_buf_puts(&all, ") q");
+    kl_buf_u8(&all, 0);
+    ASKS(all.data, "\"q\".\"v\"");
+    kl_buf_deinit(&all);
+}
+
 static void query_refusals(void **state) {
     tables();
     AUTO_REFUSED("UPDATE app.kv SET v = s.id FROM app.src s", KL_E_INVALID_SQL,
@@ -717,6 +770,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(checks, db_setup, teardown),
         cmocka_unit_test_setup_teardown(from_query, db_setup, teardown),
         cmocka_unit_test_setup_teardown(asks_duckdb, db_setup, teardown),
+        cmocka_unit_test_setup_teardown(nested_stars, db_setup, teardown),
         cmocka_unit_test_setup_teardown(query_refusals, db_setup, teardown),
         cmocka_unit_test_setup_teardown(roles, db_setup, teardown),
         cmocka_unit_test_setup_teardown(truncates, db_setup, teardown),
