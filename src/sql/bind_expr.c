@@ -444,7 +444,9 @@ static enum kl_rc bind_cast(
     } else {
         KL_TRY(kl_sql__bind_expr(b, c->arg, &arg, err));
     }
-    return kl_expr_cast(&b->eb, arg, to, kl_sql__at(b, c->location), ret, err);
+    int at = kl_sql__at(b, c->location);
+    return c->type_name->pct_type ? kl_expr_try_cast(&b->eb, arg, to, at, ret, err)
+                                  : kl_expr_cast(&b->eb, arg, to, at, ret, err);
 }
 
 static enum kl_rc bind_case(

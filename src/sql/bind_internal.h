@@ -167,4 +167,9 @@ enum kl_rc kl_sql__bind_access(
 enum kl_rc kl_sql__named_args(const PgQuery__FuncCall *f, struct kl_arena *arena, int position,
     PgQuery__Node ***ret, size_t *ret_n, struct kl_err *err);
 
+/* TRY_CAST (parse_try.c): a copy that PostgreSQL's parser reads, for free(), NULL when there is none;
+ * afterwards marks those casts in the tree (type_name->pct_type). */
+char *kl_sql__without_try(const char *text);
+void kl_sql__mark_try(PgQuery__ParseResult *tree, const char *text);
+
 #endif

@@ -3,6 +3,8 @@
 #include "sql/bind_internal.h"
 #include "sql/duck_print.h"
 
+#include <stdlib.h>
+
 /* ---- PostgreSQL's parser ---- */
 /* Its positions count characters. */
 static int byte_position(const char *text, int chars) {
@@ -17,7 +19,8 @@ static int byte_position(const char *text, int chars) {
 enum kl_rc kl_sql__pg_parse(
     const char *text, bool plain, PgQuery__ParseResult **ret, struct kl_err *err) {
     KL_TRY(kl_sql__check_depth(kl_slice_str(text), err));
-    PgQueryProtobufParseResult r = pg_query_parse_protobuf(text);
+    char *without_try = kl_sql__without_try(text);
+    PgQueryProtobufParseResult r = pg_query_parse_protobuf(without_try ? without_try : text);
     enum kl_rc rc = KL_OK;
     if (r.error) {
         int at = plain && r.error->cursorpos > 0 ? byte_position(text, r.error->cursorpos) : 0;
@@ -27,9 +30,12 @@ enum kl_rc kl_sql__pg_parse(
             NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
         if (!*ret) {
             rc = kl_fail(err, KL_E_INTERNAL, "the statement's tree cannot be read");
+        } else if (without_try) {
+            kl_sql__mark_try(*ret, text);
         }
     }
     pg_query_free_protobuf_parse_result(r);
+    free(without_try);
     return rc;
 }
 
@@ -69,7 +75,10 @@ void kl_sql__binder_init(struct kl_binder *b, const struct kl_sql_ctx *ctx,
         .n_types = in->n_types,
         .plain = in->plain,
         .internal = in->internal};
-    b->eb = (struct kl_expr_builder){.arena = &plan->arena, .derive = derive, .derive_ctx = b};
+    b->eb = (struct kl_expr_builder){.arena = &plan->arena,
+        .derive = derive,
+        .derive_ctx = b,
+        .given_params = in->plain};
     plan->n_values = in->n_types;
 }
 

@@ -21,7 +21,7 @@ static enum kl_rc type_of(
     const PgQuery__TypeName *n, struct kl_buf *text, struct kl_type *ret, struct kl_err *err) {
     const PgQuery__Node *last = n->n_names > 0 ? n->names[n->n_names - 1] : NULL;
     if (!last || last->node_case != PG_QUERY__NODE__NODE_STRING || n->n_array_bounds > 0 ||
-        n->setof || n->pct_type) {
+        n->setof) {
         return kl_fail(err, KL_E_UNSUPPORTED, "array types are not supported here");
     }
     struct kl_slice name = kl_sql__pgstr(last->string->sval);

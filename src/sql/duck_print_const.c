@@ -127,7 +127,7 @@ static bool const_int(const PgQuery__Node *n, int *ret) {
 
 static enum kl_rc spelled(struct kl_dp *p, PgQuery__TypeName *t, char *out, size_t size) {
     size_t first = t->n_names == 2 && strcmp(kl_dp__str(t->names[0]), "pg_catalog") == 0 ? 1 : 0;
-    if (t->n_names != first + 1 || t->setof || t->pct_type) {
+    if (t->n_names != first + 1 || t->setof) {
         return kl_dp__refuse(p, t->location, "this type");
     }
     int n = snprintf(out, size, "%s", kl_dp__str(t->names[first]));
@@ -235,10 +235,45 @@ static enum kl_rc literal(struct kl_dp *p, struct kl_type t, const char *text, i
     return KL_OK;
 }
 
+/* From text as the native executor reads it; between other types DuckDB's own. */
+static enum kl_rc try_cast(
+    struct kl_dp *p, PgQuery__TypeCast *c, struct kl_type t, bool array) {
+    static const struct {
+        uint8_t id;
+        const char *name;
+    } readers[] = {{KL_T_BOOLEAN, ":try_b"}, {KL_T_INT, ":try_I"}, {KL_T_SMALLINT, ":try_I"},
+        {KL_T_BIGINT, ":try_i"}, {KL_T_FLOAT, ":try_f"}, {KL_T_DOUBLE, ":try_d"},
+        {KL_T_DATE, ":try_D"}, {KL_T_TIMESTAMP, ":try_s"}, {KL_T_DATETIME, ":try_z"},
+        {KL_T_TIME, ":try_T"}, {KL_T_INTERVAL, ":try_m"}, {KL_T_UUID, ":try_u"},
+        {KL_T_JSON, ":try_j"}, {KL_T_BYTES, ":try_B"}};
+    struct kl_type from = kl_dp__infer(p, c->arg);
+    const char *reader = NULL;
+    for (size_t i = 0; i < KL_LEN(readers); i++) {
+        reader = readers[i].id == t.id ? readers[i].name : reader;
+    }
+    bool text = from.id == KL_T_NULL || kl_type_is_text(from.id);
+    if (array || (text && !reader && t.id != KL_T_DECIMAL && t.id != KL_T_TEXT)) {
+        return kl_dp__refuse(p, c->location, "TRY_CAST to this type");
+    }
+    if (t.id == KL_T_TEXT) {
+        return kl_dp__text(p, c->arg);
+    }
+    kl_dp__puts(p, "TRY_CAST(");
+    KL_TRY(text && reader ? kl_dp__native(p, reader, &c->arg, 1, c->location)
+                          : kl_dp__arg(p, c->arg));
+    kl_dp__puts(p, " AS ");
+    kl_duck_type_name(t, p->out);
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
 enum kl_rc kl_dp__cast(struct kl_dp *p, PgQuery__TypeCast *c) {
     struct kl_type t;
     bool array;
     KL_TRY(kl_dp__type(p, c->type_name, &t, &array));
+    if (c->type_name->pct_type) {
+        return try_cast(p, c, t, array);
+    }
     const char *text = kl_dp__string_const(c->arg);
     if (text && array) {
         return kl_dp__refuse(p, c->location, "an array literal in a string: write ARRAY[...]");

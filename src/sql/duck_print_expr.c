@@ -132,11 +132,23 @@ static enum kl_rc no_operator(struct kl_dp *p, const char *name, int32_t locatio
         "operator %s does not exist or is not supported", name ? name : "");
 }
 
+/* A parameter of the caller's that came as a number, beside a text, is one. */
+static enum kl_rc side(struct kl_dp *p, PgQuery__Node *n, PgQuery__Node *beside) {
+    if (p->plain && n && n->node_case == PG_QUERY__NODE__NODE_PARAM_REF) {
+        uint8_t id = kl_dp__infer(p, n).id;
+        if ((kl_type_is_number(id) || id == KL_T_BOOLEAN) &&
+            kl_type_is_text(kl_dp__infer(p, beside).id)) {
+            return kl_dp__as(p, n, KL_TYPE(TEXT));
+        }
+    }
+    return kl_dp__expr(p, n);
+}
+
 static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQuery__Node *r) {
     kl_dp__puts(p, "(");
-    KL_TRY(kl_dp__expr(p, l));
+    KL_TRY(side(p, l, r));
     kl_buf_printf(p->out, " %s ", op);
-    KL_TRY(kl_dp__expr(p, r));
+    KL_TRY(side(p, r, l));
     kl_dp__puts(p, ")");
     return KL_OK;
 }
@@ -409,7 +421,10 @@ static enum kl_rc in_list(struct kl_dp *p, PgQuery__AExpr *e) {
     kl_dp__puts(p, "(");
     KL_TRY(kl_dp__expr(p, e->lexpr));
     kl_dp__puts(p, is_negated(e) ? " NOT IN (" : " IN (");
-    KL_TRY(kl_dp__list(p, e->rexpr->list->items, e->rexpr->list->n_items));
+    for (size_t i = 0; i < e->rexpr->list->n_items; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(side(p, e->rexpr->list->items[i], e->lexpr));
+    }
     kl_dp__puts(p, "))");
     return KL_OK;
 }

@@ -32,6 +32,7 @@ struct kl_expr_builder {
      * gets its index among the statement's values. Set by the binder. */
     enum kl_rc (*derive)(void *ctx, unsigned param, struct kl_type to, unsigned *ret_index, struct kl_err *err);
     void *derive_ctx;
+    bool given_params; /* parameters are the caller's, not literals: beside a text a number becomes one */
     unsigned depth; /* nesting so far; at most 512: KL_E_INVALID_SQL */
 };
 enum kl_rc kl_expr_const(struct kl_expr_builder *b, struct kl_val v, struct kl_expr **ret, struct kl_err *err);
@@ -54,6 +55,8 @@ enum kl_rc kl_expr_between(struct kl_expr_builder *b, bool negate, struct kl_exp
 /* LIKE/ILIKE with ESCAPE. pattern and escape as expressions. */
 enum kl_rc kl_expr_like(struct kl_expr_builder *b, bool negate, bool fold, struct kl_expr *arg, struct kl_expr *pattern, struct kl_expr *escape, int position, struct kl_expr **ret, struct kl_err *err);
 enum kl_rc kl_expr_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct kl_type to, int position, struct kl_expr **ret, struct kl_err *err);
+/* The same, NULL where it fails. */
+enum kl_rc kl_expr_try_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct kl_type to, int position, struct kl_expr **ret, struct kl_err *err);
 /* INTERVAL has no kl_type of a column; '5 minutes'::interval and INTERVAL '5 minutes' build a cast to KL_T_INTERVAL. */
 struct kl_expr_when { struct kl_expr *cond, *result; };
 /* CASE [operand] WHEN .. THEN .. ELSE .. END; operand and otherwise may be NULL. */

@@ -20,6 +20,23 @@ static enum kl_rc eval_cast(
     return kl_val_cast(&v, e->type, KL_CAST_EXPLICIT, ev->arena, ret, err);
 }
 
+/* TRY_CAST: NULL for a value that cannot be cast. */
+static enum kl_rc eval_try_cast(
+    const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
+    struct kl_val v;
+    struct kl_err why = {0};
+    KL_TRY(e->args[0]->eval(e->args[0], ev, &v, err));
+    enum kl_rc rc =
+        v.null ? KL_E_TYPE : kl_val_cast(&v, e->type, KL_CAST_EXPLICIT, ev->arena, ret, &why);
+    if (rc == KL_E_TOO_LARGE || rc == KL_E_NOMEM) {
+        return kl_expr__no_memory(err);
+    }
+    if (rc != KL_OK) {
+        *ret = kl_val_null(e->type.id);
+    }
+    return KL_OK;
+}
+
 /* Integers that always fit, text under another of its names, the two names of a point in time. */
 static enum kl_rc eval_relabel(
     const struct kl_expr *e, struct kl_eval *ev, struct kl_val *ret, struct kl_err *err) {
@@ -205,6 +222,24 @@ enum kl_rc kl_expr_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct k
             kl_expr__type_name(arg->type.id), kl_expr__type_name(to.id));
     }
     return cast_node(b, arg, to, relabels(arg->type, to) ? eval_relabel : eval_cast, ret, err);
+}
+
+enum kl_rc kl_expr_try_cast(struct kl_expr_builder *b, struct kl_expr *arg, struct kl_type to,
+    int position, struct kl_expr **ret, struct kl_err *err) {
+    if (kl_expr__is_unknown(arg)) {
+        KL_TRY(kl_expr__coerce(b, arg, KL_TYPE(TEXT), position, &arg, err));
+    }
+    if (!castable(arg->type, to)) {
+        return kl_fail_at(err, KL_E_TYPE, position, "cannot cast type %s to %s",
+            kl_expr__type_name(arg->type.id), kl_expr__type_name(to.id));
+    }
+    struct kl_expr *cast;
+    KL_TRY(kl_expr__node(b, KL_EXPR_KIND_CAST, to, &arg, 1, &cast, err));
+    cast->eval = eval_try_cast;
+    cast->flags |= KL_EXPR_NULLABLE;
+    cast->op = KL_EXPR_CAST_TRY;
+    *ret = kl_expr__finish(b, cast);
+    return KL_OK;
 }
 
 /* ---- where several results meet ---- */

@@ -81,6 +81,17 @@ kl_expr_cmp_fn *kl_expr__cmp_fn(struct kl_type a, struct kl_type b) {
     }
 }
 
+/* A parameter that came as a number or boolean beside a text: clients do not know the column. */
+static enum kl_rc number_as_text(struct kl_expr_builder *b, struct kl_expr **e,
+    const struct kl_expr *beside, int position, struct kl_err *err) {
+    uint8_t id = (*e)->type.id;
+    if (!b->given_params || (*e)->kind != KL_EXPR_KIND_PARAM ||
+        !(kl_type_is_number(id) || id == KL_T_BOOLEAN) || !kl_type_is_text(beside->type.id)) {
+        return KL_OK;
+    }
+    return kl_expr__coerce(b, *e, KL_TYPE(TEXT), position, e, err);
+}
+
 enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode op,
     struct kl_expr **l, struct kl_expr **r, int position, kl_expr_cmp_fn **ret,
     struct kl_err *err) {
@@ -92,6 +103,8 @@ enum kl_rc kl_expr__cmp_resolve(struct kl_expr_builder *b, enum kl_expr_opcode o
     if (r_open) {
         KL_TRY(kl_expr__coerce(b, *r, (*l)->type, position, r, err));
     }
+    KL_TRY(number_as_text(b, l, *r, position, err));
+    KL_TRY(number_as_text(b, r, *l, position, err));
     *ret = kl_expr__cmp_fn((*l)->type, (*r)->type);
     return *ret ? KL_OK : kl_expr__no_operator(op, *l, *r, position, err);
 }

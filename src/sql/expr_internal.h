@@ -7,6 +7,7 @@
 #include <locale.h>
 
 #define KL_EXPR_MAX_DEPTH 512
+#define KL_EXPR_CAST_TRY 1
 
 enum kl_expr_kind {
     KL_EXPR_KIND_CONST,
@@ -21,7 +22,7 @@ enum kl_expr_kind {
     KL_EXPR_KIND_BETWEEN,  /* args: value, low, high; cmps[0], cmps[1] */
     KL_EXPR_KIND_LIKE,     /* args: value, pattern[, escape]; negate, fold */
     KL_EXPR_KIND_REGEX,    /* args: value, pattern; negate, fold */
-    KL_EXPR_KIND_CAST,
+    KL_EXPR_KIND_CAST,     /* op: KL_EXPR_CAST_TRY for TRY_CAST, else 0 */
     KL_EXPR_KIND_CASE, /* args: [operand,] (condition, result)*, [else]; cmps[i] compares the
                           operand with condition i */
     KL_EXPR_KIND_CALL, /* func */

@@ -24,7 +24,7 @@ kl_func_fn kl_func__json_get, kl_func__json_get_str, kl_func__json_get_int, kl_f
 kl_func_fn kl_func__cosine_distance, kl_func__l2_distance,
     kl_func__inner_product; /* func_vector.c */
 kl_func_fn kl_func__translate, kl_func__initcap, kl_func__ascii, kl_func__chr, kl_func__bit_length,
-    kl_func__text_of, kl_func__to_hex, kl_func__overlay, kl_func__quote_literal, kl_func__quote_nullable,
+    kl_func__text_of, kl_func__try, kl_func__to_hex, kl_func__overlay, kl_func__quote_literal, kl_func__quote_nullable,
     kl_func__quote_ident, kl_func__num_nonnulls, kl_func__num_nulls,
     kl_func__format; /* func_string.c */
 kl_func_fn kl_func__md5, kl_func__sha224, kl_func__sha256, kl_func__sha384, kl_func__sha512,

@@ -131,6 +131,19 @@ enum kl_rc kl_func__text_of(ARGS) {
     return kl_func__take(ev, &out, KL_T_TEXT, ret, err);
 }
 
+/* TRY_CAST of a text to the type of the function. */
+enum kl_rc kl_func__try(ARGS) {
+    struct kl_err why = {0};
+    enum kl_rc rc = kl_val_cast(&args[0], e->type, KL_CAST_EXPLICIT, ev->arena, ret, &why);
+    if (rc == KL_E_TOO_LARGE || rc == KL_E_NOMEM) {
+        return kl_expr__no_memory(err);
+    }
+    if (rc != KL_OK) {
+        *ret = kl_val_null(e->type.id);
+    }
+    return KL_OK;
+}
+
 enum kl_rc kl_func__to_hex(ARGS) {
     struct kl_buf out;
     kl_buf_init(&out, 0);
