@@ -1,11 +1,19 @@
 /* One column of CREATE TABLE or ADD COLUMN: its type as written, then constraints in any order.
- * What would have to be enforced and is not yet (UNIQUE, CHECK, REFERENCES) is refused, never
+ * What would have to be enforced and is not (REFERENCES, generated columns) is refused, never
  * ignored. */
 #include "sql/parse_internal.h"
 
-static enum kl_rc refuse(struct kl_parser *p, const char *what) {
-    return kl_fail_at(
+enum kl_rc kl_sql__refuse_here(struct kl_parser *p, const char *what, const char *hint) {
+    enum kl_rc rc = kl_fail_at(
         p->err, KL_E_UNSUPPORTED, kl_sql__here(p), "%s is not available in this version", what);
+    if (hint) {
+        kl_err_hint(p->err, "%s", hint);
+    }
+    return rc;
+}
+
+static enum kl_rc refuse(struct kl_parser *p, const char *what) {
+    return kl_sql__refuse_here(p, what, NULL);
 }
 
 /* ---- types ---- */
@@ -39,8 +47,7 @@ static bool type_word(struct kl_parser *p) {
     return false;
 }
 
-/* ret_serial: a name of the SERIAL family, which brings its default along. */
-static enum kl_rc column_type(struct kl_parser *p, struct kl_type *ret, bool *ret_serial) {
+enum kl_rc kl_sql__take_type(struct kl_parser *p, struct kl_type *ret, bool *ret_serial) {
     int at = kl_sql__here(p);
     const char *from = p->tok.text.ptr, *end;
     if (p->tok.kind != KL_TOK_WORD && p->tok.kind != KL_TOK_IDENT) {
@@ -87,22 +94,32 @@ static enum kl_rc column_type(struct kl_parser *p, struct kl_type *ret, bool *re
 }
 
 /* ---- defaults ---- */
-static bool default_call(struct kl_parser *p, enum kl_default_kind *ret, bool *ret_unclosed) {
+static bool default_call(struct kl_parser *p, struct kl_type type, enum kl_default_kind *ret) {
     static const struct {
         const char *name;
         enum kl_default_kind kind;
         bool bare; /* () may be left out */
     } known[] = {{"now", KL_DEFAULT_NOW, false}, {"current_timestamp", KL_DEFAULT_NOW, true},
+        {"localtimestamp", KL_DEFAULT_NOW, true}, {"transaction_timestamp", KL_DEFAULT_NOW, false},
+        {"statement_timestamp", KL_DEFAULT_NOW, false}, {"current_date", KL_DEFAULT_NOW, true},
         {"snowflake_id", KL_DEFAULT_SNOWFLAKE, false}, {"uuid_v7", KL_DEFAULT_UUID_V7, false},
         {"ulid", KL_DEFAULT_ULID, false}, {"current_user", KL_DEFAULT_CURRENT_USER, true},
         {"current_user_id", KL_DEFAULT_CURRENT_USER, false}};
+    struct kl_parser before = *p;
     for (size_t i = 0; i < KL_LEN(known); i++) {
-        if (kl_sql__take(p, known[i].name)) {
-            bool open = kl_sql__take_punct(p, '(');
-            *ret_unclosed = open ? !kl_sql__take_punct(p, ')') : !known[i].bare;
-            *ret = known[i].kind;
+        if (!kl_sql__take(p, known[i].name)) {
+            continue;
+        }
+        bool open = kl_sql__take_punct(p, '(');
+        bool whole = open ? kl_sql__take_punct(p, ')') : known[i].bare;
+        bool day = strcmp(known[i].name, "current_date") == 0; /* without the time of day */
+        *ret = known[i].kind;
+        if (whole && (!day || type.id == KL_T_DATE)) {
             return true;
         }
+        p->scan = before.scan;
+        p->tok = before.tok;
+        return false;
     }
     return false;
 }
@@ -148,45 +165,13 @@ static enum kl_rc default_literal(struct kl_parser *p, struct kl_val *ret, bool 
     return KL_OK;
 }
 
-static enum kl_rc parse_default(
-    struct kl_parser *p, const struct kl_column_def *c, struct kl_default *ret) {
-    int at = kl_sql__here(p);
-    bool is = false, unclosed = false, bracket = kl_sql__take_punct(p, '(');
-    struct kl_val v;
-    if (default_call(p, &ret->kind, &unclosed)) {
-        is = !unclosed;
-    } else {
-        KL_TRY(default_literal(p, &v, &is));
-        ret->kind = KL_DEFAULT_LITERAL;
-    }
-    if (is && bracket) {
-        is = kl_sql__take_punct(p, ')');
-    }
-    if (!is || p->tok.kind == KL_TOK_OP || p->tok.punct == '(') {
-        return kl_fail_at(p->err, KL_E_UNSUPPORTED, at,
-            "DEFAULT of column '%.*s': only literals, NOW(), CURRENT_TIMESTAMP, SNOWFLAKE_ID(), "
-            "UUID_V7(), ULID() and CURRENT_USER() are available",
-            KL_FMT(c->name));
-    }
-    if (ret->kind != KL_DEFAULT_LITERAL) {
-        return KL_OK;
-    }
-    enum kl_rc rc = kl_val_cast(&v, c->type, KL_CAST_ASSIGN, p->arena, &ret->value, p->err);
-    if (rc != KL_OK) {
-        kl_err_prefix(p->err, "DEFAULT of column '%.*s'", KL_FMT(c->name));
-        if (p->err) {
-            p->err->position = at;
-        }
-    }
-    return rc;
-}
-
 /* What a generated default makes must go into the column. */
-static enum kl_rc check_default(struct kl_parser *p, const struct kl_column_def *c, int at) {
-    uint8_t t = c->type.id;
+static enum kl_rc check_default(struct kl_parser *p, struct kl_slice column, struct kl_type type,
+    enum kl_default_kind kind, int at) {
+    uint8_t t = type.id;
     bool fits = true;
     const char *what = "";
-    switch (c->def.kind) {
+    switch (kind) {
     case KL_DEFAULT_NOW:
         fits = t == KL_T_TIMESTAMP || t == KL_T_DATETIME || t == KL_T_DATE || t == KL_T_TIME ||
                t == KL_T_TEXT;
@@ -210,7 +195,70 @@ static enum kl_rc check_default(struct kl_parser *p, const struct kl_column_def 
     }
     return fits ? KL_OK
                 : kl_fail_at(
-                      p->err, KL_E_TYPE, at, "DEFAULT of column '%.*s': %s", KL_FMT(c->name), what);
+                      p->err, KL_E_TYPE, at, "DEFAULT of column '%.*s': %s", KL_FMT(column), what);
+}
+
+static bool column_ends(const struct kl_parser *p) {
+    return p->tok.kind == KL_TOK_END || p->tok.punct == ',' || p->tok.punct == ')' ||
+           p->tok.punct == ';' || kl_sql__at_word(p, "first") || kl_sql__at_word(p, "after");
+}
+
+/* A call or a literal that stands alone; *ret_is false: something else, nothing consumed. */
+static enum kl_rc simple_default(struct kl_parser *p, struct kl_type type, struct kl_default *ret,
+    struct kl_val *lit, bool *ret_is) {
+    struct kl_parser before = *p;
+    bool bracket = kl_sql__take_punct(p, '(');
+    *ret_is = default_call(p, type, &ret->kind);
+    if (!*ret_is) {
+        KL_TRY(default_literal(p, lit, ret_is));
+        ret->kind = KL_DEFAULT_LITERAL;
+    }
+    if (*ret_is && bracket) {
+        *ret_is = kl_sql__take_punct(p, ')');
+    }
+    *ret_is = *ret_is && (column_ends(p) || kl_sql__ends_default(p));
+    if (!*ret_is) {
+        p->scan = before.scan;
+        p->tok = before.tok;
+    }
+    return KL_OK;
+}
+
+static enum kl_rc no_default(struct kl_parser *p, struct kl_slice column, int at, bool uuid) {
+    enum kl_rc rc = kl_fail_at(p->err, KL_E_UNSUPPORTED, at,
+        "DEFAULT of column '%.*s': only constants, NOW(), CURRENT_TIMESTAMP, SNOWFLAKE_ID(), "
+        "UUID_V7(), ULID() and CURRENT_USER() are available",
+        KL_FMT(column));
+    if (uuid) {
+        kl_err_hint(p->err, "UUID_V7() makes a UUID that sorts by the time it was made.");
+    }
+    return rc;
+}
+
+enum kl_rc kl_sql__take_default(
+    struct kl_parser *p, struct kl_slice column, struct kl_type type, struct kl_default *ret) {
+    int at = kl_sql__here(p);
+    bool is, uuid = kl_sql__at_word(p, "gen_random_uuid") || kl_sql__at_word(p, "uuid_generate_v4");
+    struct kl_val v;
+    KL_TRY(simple_default(p, type, ret, &v, &is));
+    if (!is) {
+        KL_TRY(kl_sql__take_constant(p, &v, &is));
+        ret->kind = KL_DEFAULT_LITERAL;
+    }
+    if (!is) {
+        return no_default(p, column, at, uuid);
+    }
+    if (ret->kind != KL_DEFAULT_LITERAL) {
+        return check_default(p, column, type, ret->kind, at);
+    }
+    enum kl_rc rc = kl_val_cast(&v, type, KL_CAST_ASSIGN, p->arena, &ret->value, p->err);
+    if (rc != KL_OK) {
+        kl_err_prefix(p->err, "DEFAULT of column '%.*s'", KL_FMT(column));
+        if (p->err) {
+            p->err->position = at;
+        }
+    }
+    return rc;
 }
 
 /* ---- constraints ---- */
@@ -223,67 +271,124 @@ static bool take_identity(struct kl_parser *p) {
     return false;
 }
 
-static enum kl_rc constraint(
-    struct kl_parser *p, struct kl_column_def *c, bool *not_null, bool *null) {
-    if (kl_sql__take(p, "not null")) {
-        *not_null = true;
-    } else if (kl_sql__take(p, "null")) {
-        *null = true;
-    } else if (kl_sql__take(p, "primary key")) {
-        c->pk_pos = 1;
-    } else if (kl_sql__take(p, "default")) {
-        if (c->def.kind != KL_DEFAULT_NONE) {
-            return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_sql__here(p),
-                "multiple default values specified for column \"%.*s\"", KL_FMT(c->name));
+enum kl_rc kl_sql__constraint_tail(struct kl_parser *p) {
+    for (;;) {
+        if (kl_sql__take(p, "not deferrable") || kl_sql__take(p, "initially immediate")) {
+            continue;
         }
-        return parse_default(p, c, &c->def);
-    } else if (take_identity(p)) {
-        c->def.kind = KL_DEFAULT_SNOWFLAKE;
-    } else if (kl_sql__at_word(p, "unique")) {
-        return refuse(p, "UNIQUE");
-    } else if (kl_sql__at_word(p, "check")) {
-        return refuse(p, "CHECK");
-    } else if (kl_sql__at_word(p, "references")) {
-        return refuse(p, "REFERENCES");
-    } else if (kl_sql__at_word(p, "generated")) {
+        struct kl_parser look = *p;
+        if (kl_sql__take(&look, "deferrable") || kl_sql__take(&look, "initially deferred")) {
+            return refuse(p, "a deferred constraint");
+        }
+        if (kl_sql__take(&look, "not valid")) {
+            return refuse(p, "NOT VALID");
+        }
+        if (kl_sql__take(&look, "no inherit")) {
+            return refuse(p, "NO INHERIT");
+        }
+        if (kl_sql__take(&look, "include") || kl_sql__take(&look, "using index")) {
+            return refuse(p, "INCLUDE or USING INDEX");
+        }
+        return KL_OK;
+    }
+}
+
+/* Flags of a column while its constraints are read. */
+struct nulls {
+    bool not_null, null;
+};
+
+static enum kl_rc column_default(struct kl_parser *p, struct kl_column_def *c) {
+    if (c->def.kind != KL_DEFAULT_NONE) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_sql__here(p),
+            "multiple default values specified for column \"%.*s\"", KL_FMT(c->name));
+    }
+    return kl_sql__take_default(p, c->name, c->type, &c->def);
+}
+
+static enum kl_rc column_check(
+    struct kl_parser *p, struct kl_parsed_column *c, struct kl_slice label) {
+    if (c->n_checks == KL_COLUMN_CHECKS_MAX) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, kl_sql__here(p),
+            "a column may have at most %d CHECK constraints; others can stand in the list of "
+            "columns",
+            KL_COLUMN_CHECKS_MAX);
+    }
+    struct kl_check_def *check = &c->checks[c->n_checks++];
+    check->name = label;
+    KL_TRY(kl_sql__take_check(p, &check->expr));
+    return kl_sql__constraint_tail(p);
+}
+
+static enum kl_rc refused_constraint(struct kl_parser *p) {
+    if (kl_sql__at_word(p, "references")) {
+        return kl_sql__refuse_here(p, "REFERENCES", "Foreign keys are not enforced: leave it out.");
+    }
+    if (kl_sql__at_word(p, "generated")) {
         return refuse(p, "a generated column");
-    } else if (kl_sql__at_word(p, "collate")) {
-        return refuse(p, "COLLATE of a column");
-    } else {
-        return kl_sql__syntax_error(p);
     }
-    return KL_OK;
+    return kl_sql__at_word(p, "collate") ? refuse(p, "COLLATE of a column")
+                                         : kl_sql__syntax_error(p);
 }
 
-static bool column_ends(const struct kl_parser *p) {
-    return p->tok.kind == KL_TOK_END || p->tok.punct == ',' || p->tok.punct == ')' ||
-           p->tok.punct == ';' || kl_sql__at_word(p, "first") || kl_sql__at_word(p, "after");
-}
-
-enum kl_rc kl_sql__parse_column(struct kl_parser *p, struct kl_column_def *ret) {
-    struct kl_column_def c = {.nullable = true};
-    bool serial, not_null = false, null = false;
-    int at = kl_sql__here(p);
-    KL_TRY(kl_sql__take_name(p, &c.name));
-    KL_TRY(column_type(p, &c.type, &serial));
-    while (!column_ends(p)) {
-        if (kl_sql__take(p, "constraint")) {
-            struct kl_slice ignored; /* names of constraints have no use without messages that tell
-                                        them apart */
-            KL_TRY(kl_sql__take_name(p, &ignored));
+static enum kl_rc constraint(
+    struct kl_parser *p, struct kl_parsed_column *c, struct kl_slice label, struct nulls *nulls) {
+    if (kl_sql__take(p, "not null")) {
+        nulls->not_null = true;
+    } else if (kl_sql__take(p, "null")) {
+        nulls->null = true;
+    } else if (kl_sql__take(p, "primary key")) {
+        c->def.pk_pos = 1;
+        return kl_sql__constraint_tail(p);
+    } else if (kl_sql__take(p, "default")) {
+        return column_default(p, &c->def);
+    } else if (take_identity(p)) {
+        c->def.def.kind = KL_DEFAULT_SNOWFLAKE;
+    } else if (kl_sql__take(p, "unique")) {
+        if (kl_sql__at_word(p, "nulls") && !kl_sql__take(p, "nulls distinct")) {
+            return refuse(p, "UNIQUE NULLS NOT DISTINCT");
         }
-        KL_TRY(constraint(p, &c, &not_null, &null));
+        c->unique = true;
+        c->unique_name = label;
+        return kl_sql__constraint_tail(p);
+    } else if (kl_sql__take(p, "check")) {
+        return column_check(p, c, label);
+    } else {
+        return refused_constraint(p);
     }
-    if (serial) {
-        not_null = true;
-        c.def.kind = c.def.kind == KL_DEFAULT_NONE ? KL_DEFAULT_SNOWFLAKE : c.def.kind;
-    }
-    if (null && (not_null || c.pk_pos > 0)) {
-        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
-            "conflicting NULL/NOT NULL declarations for column \"%.*s\"", KL_FMT(c.name));
-    }
-    c.nullable = !not_null && c.pk_pos == 0;
-    KL_TRY(check_default(p, &c, at));
-    *ret = c;
     return KL_OK;
+}
+
+static enum kl_rc constraints(
+    struct kl_parser *p, struct kl_parsed_column *c, struct nulls *nulls) {
+    while (!column_ends(p)) {
+        struct kl_slice label = KL_SLICE_NONE;
+        if (kl_sql__take(p, "constraint")) {
+            KL_TRY(kl_sql__take_name(p, &label));
+            KL_TRY(kl_name_check("constraint", label, p->err));
+        }
+        KL_TRY(constraint(p, c, label, nulls));
+    }
+    return KL_OK;
+}
+
+enum kl_rc kl_sql__parse_column(struct kl_parser *p, struct kl_parsed_column *ret) {
+    struct kl_column_def *c = &ret->def;
+    struct nulls nulls = {0};
+    bool serial;
+    int at = kl_sql__here(p);
+    memset(ret, 0, sizeof(*ret));
+    KL_TRY(kl_sql__take_name(p, &c->name));
+    KL_TRY(kl_sql__take_type(p, &c->type, &serial));
+    KL_TRY(constraints(p, ret, &nulls));
+    if (serial) {
+        nulls.not_null = true;
+        c->def.kind = c->def.kind == KL_DEFAULT_NONE ? KL_DEFAULT_SNOWFLAKE : c->def.kind;
+    }
+    if (nulls.null && (nulls.not_null || c->pk_pos > 0)) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, at,
+            "conflicting NULL/NOT NULL declarations for column \"%.*s\"", KL_FMT(c->name));
+    }
+    c->nullable = !nulls.not_null && c->pk_pos == 0;
+    return check_default(p, c->name, c->type, c->def.kind, at);
 }

@@ -234,7 +234,7 @@ static enum kl_rc option_list(struct kl_parser *p, struct kl_table_clauses *c) {
 }
 
 enum kl_rc kl_sql__parse_table_clauses(struct kl_parser *p, struct kl_table_clauses *c) {
-    while (p->tok.kind != KL_TOK_END && p->tok.punct != ';') {
+    while (p->tok.kind != KL_TOK_END && p->tok.punct != ';' && !kl_sql__at_word(p, "as")) {
         int at = kl_sql__here(p);
         if (kl_sql__take(p, "with") || kl_sql__take(p, "options")) {
             KL_TRY(option_list(p, c));
@@ -255,5 +255,5 @@ enum kl_rc kl_sql__parse_table_clauses(struct kl_parser *p, struct kl_table_clau
             return kl_sql__syntax_error(p);
         }
     }
-    return kl_sql__need_end(p);
+    return KL_OK;
 }

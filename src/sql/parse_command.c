@@ -22,7 +22,20 @@ static enum kl_rc create(struct kl_parser *p) {
     if (kl_sql__take(p, "namespace")) {
         return kl_sql__parse_create_namespace(p);
     }
-    return kl_sql__take(p, "user") ? kl_sql__parse_create_user(p) : KL_E_AGAIN;
+    if (kl_sql__take(p, "or replace view")) {
+        return kl_sql__parse_create_view(p, true);
+    }
+    if (kl_sql__take(p, "view")) {
+        return kl_sql__parse_create_view(p, false);
+    }
+    bool unique = kl_sql__take(p, "unique");
+    if (kl_sql__take(p, "index")) {
+        return kl_sql__parse_create_index(p, unique);
+    }
+    if (!unique && kl_sql__take(p, "storage")) {
+        return kl_sql__parse_create_storage(p);
+    }
+    return !unique && kl_sql__take(p, "user") ? kl_sql__parse_create_user(p) : KL_E_AGAIN;
 }
 
 static enum kl_rc alter(struct kl_parser *p) {
@@ -32,6 +45,9 @@ static enum kl_rc alter(struct kl_parser *p) {
     }
     if (kl_sql__take(p, "namespace")) {
         return kl_sql__parse_alter_namespace(p);
+    }
+    if (kl_sql__take(p, "storage")) {
+        return kl_sql__parse_alter_storage(p);
     }
     return kl_sql__take(p, "user") ? kl_sql__parse_alter_user(p) : KL_E_AGAIN;
 }
@@ -44,6 +60,15 @@ static enum kl_rc drop(struct kl_parser *p) {
     if (kl_sql__take(p, "namespace")) {
         return kl_sql__parse_drop_namespace(p);
     }
+    if (kl_sql__take(p, "view")) {
+        return kl_sql__parse_drop_view(p);
+    }
+    if (kl_sql__take(p, "index")) {
+        return kl_sql__parse_drop_index(p);
+    }
+    if (kl_sql__take(p, "storage")) {
+        return kl_sql__parse_drop_storage(p);
+    }
     return kl_sql__take(p, "user") ? kl_sql__parse_drop_user(p) : KL_E_AGAIN;
 }
 
@@ -55,7 +80,12 @@ static enum kl_rc dispatch(struct kl_parser *p) {
     } known[] = {{"create", create}, {"alter", alter}, {"drop", drop}, {"use", kl_sql__parse_use},
         {"set namespace", kl_sql__parse_use}, {"show", kl_sql__parse_show},
         {"describe", kl_sql__parse_describe}, {"desc", kl_sql__parse_describe},
-        {"kill", kl_sql__parse_kill}};
+        {"kill", kl_sql__parse_kill}, {"begin", kl_sql__parse_begin},
+        {"start", kl_sql__parse_start}, {"commit", kl_sql__parse_commit},
+        {"end", kl_sql__parse_commit}, {"rollback", kl_sql__parse_rollback},
+        {"abort", kl_sql__parse_rollback}, {"set", kl_sql__parse_set},
+        {"reset", kl_sql__parse_reset}, {"comment on", kl_sql__parse_comment},
+        {"storage check", kl_sql__parse_check_storage}};
     for (size_t i = 0; i < KL_LEN(known); i++) {
         if (kl_sql__take(p, known[i].word)) {
             return known[i].parse(p);
@@ -70,20 +100,13 @@ static const struct {
     const char *words, *name;
     int action;
 } absent[] = {
-    {"create or replace view", "CREATE VIEW", KL_MAY_CREATE_VIEW},
-    {"create view", "CREATE VIEW", KL_MAY_CREATE_VIEW},
     {"create materialized view", "CREATE MATERIALIZED VIEW", KL_MAY_CREATE_VIEW},
-    {"drop view", "DROP VIEW", KL_MAY_CREATE_VIEW},
     {"create topic", "CREATE TOPIC", KL_MAY_TOPIC_DDL},
     {"alter topic", "ALTER TOPIC", KL_MAY_TOPIC_DDL},
     {"drop topic", "DROP TOPIC", KL_MAY_TOPIC_DDL},
     {"clear topic", "CLEAR TOPIC", KL_MAY_TOPIC_DDL},
     {"consume", "CONSUME", KL_MAY_CONSUME},
     {"ack", "ACK", KL_MAY_CONSUME},
-    {"create storage", "CREATE STORAGE", KL_MAY_STORAGE_DDL},
-    {"alter storage", "ALTER STORAGE", KL_MAY_STORAGE_DDL},
-    {"drop storage", "DROP STORAGE", KL_MAY_STORAGE_DDL},
-    {"storage check", "STORAGE CHECK", KL_MAY_STORAGE_DDL},
     {"storage flush", "STORAGE FLUSH", KL_MAY_FLUSH},
     {"storage compact", "STORAGE COMPACT", KL_MAY_FLUSH},
     {"flush", "FLUSH", KL_MAY_FLUSH},
@@ -93,18 +116,16 @@ static const struct {
     {"export user data", "EXPORT USER DATA", ANYONE},
     {"cluster", "CLUSTER", KL_MAY_CLUSTER},
     {"explain", "EXPLAIN", KL_MAY_EXPLAIN},
-    {"set", "SET", KL_MAY_SET},
-    {"reset", "RESET", KL_MAY_SET},
-    {"create unique index", "CREATE INDEX", ANYONE},
-    {"create index", "CREATE INDEX", ANYONE},
-    {"drop index", "DROP INDEX", ANYONE},
-    {"begin", "BEGIN", ANYONE},
-    {"start transaction", "START TRANSACTION", ANYONE},
-    {"commit", "COMMIT", ANYONE},
-    {"end", "END", ANYONE},
-    {"rollback", "ROLLBACK", ANYONE},
-    {"abort", "ABORT", ANYONE},
     {"savepoint", "SAVEPOINT", ANYONE},
+    {"release", "RELEASE SAVEPOINT", ANYONE},
+    {"prepare transaction", "PREPARE TRANSACTION", ANYONE},
+    {"discard", "DISCARD", ANYONE},
+    {"create vector index", "a vector index", ANYONE},
+    {"drop materialized view", "DROP MATERIALIZED VIEW", KL_MAY_CREATE_VIEW},
+    {"refresh materialized view", "REFRESH MATERIALIZED VIEW", KL_MAY_CREATE_VIEW},
+    {"alter view", "ALTER VIEW", KL_MAY_CREATE_VIEW},
+    {"alter index", "ALTER INDEX", ANYONE},
+    {"reindex", "REINDEX", ANYONE},
     {"truncate", "TRUNCATE", ANYONE},
     {"copy", "COPY", ANYONE},
     {"merge", "MERGE", ANYONE},
@@ -153,7 +174,10 @@ enum kl_rc kl_sql__parse_other(struct kl_parser *p) {
                 KL_TRY(
                     kl_auth_may(p->ctx->session->role, (enum kl_action)absent[i].action, p->err));
             }
-            return kl_sql__unavailable(p->err, absent[i].name);
+            return strcmp(absent[i].name, "CREATE MATERIALIZED VIEW") == 0
+                       ? kl_fail(
+                             p->err, KL_E_UNSUPPORTED, "MATERIALIZED VIEWS are not supported yet")
+                       : kl_sql__unavailable(p->err, absent[i].name);
         }
     }
     /* Not ours: PostgreSQL's parser says where it stops being SQL. */

@@ -15,30 +15,58 @@ static enum kl_rc listing(struct kl_parser *p, const char *sql) {
     return KL_OK;
 }
 
+/* A listing of what stands in sql, which ends with a NUL then. Frees it. */
+static enum kl_rc listing_of(struct kl_parser *p, struct kl_buf *sql) {
+    kl_buf_u8(sql, 0);
+    enum kl_rc rc = sql->failed ? kl_sql__no_room(p->err) : listing(p, sql->data);
+    kl_buf_deinit(sql);
+    return rc;
+}
+
+/* A name of the catalog as a literal. It has no quotes in it, but let that not be what safety rests
+ * on. */
+static void put_text(struct kl_buf *sql, struct kl_slice s) {
+    struct kl_val v = kl_val_text(s);
+    kl_val_to_sql(&v, sql);
+}
+
 static enum kl_rc show_tables(struct kl_parser *p) {
     struct kl_slice ns;
-    int at;
+    struct kl_buf sql = {0};
     if (!kl_sql__take(p, "in") && !kl_sql__take(p, "from")) {
         return listing(
             p, "SELECT * FROM system.schemas WHERE is_latest ORDER BY namespace_id, table_name");
     }
     kl_sql__take(p, "namespace");
-    at = kl_sql__here(p);
+    int at = kl_sql__here(p);
     KL_TRY(kl_sql__take_name(p, &ns));
     if (!kl_cat_namespace(p->ctx->cat, ns)) {
         return kl_fail_at(
             p->err, KL_E_NOT_FOUND, at, "Namespace '%.*s' does not exist", KL_FMT(ns));
     }
-    struct kl_buf sql = {0}; /* a namespace that exists has no quotes in its name, but let that not
-                                be what safety rests on */
-    struct kl_val name = kl_val_text(ns);
     kl_buf_puts(&sql, "SELECT * FROM system.schemas WHERE is_latest AND namespace_id = ");
-    kl_val_to_sql(&name, &sql);
+    put_text(&sql, ns);
     kl_buf_puts(&sql, " ORDER BY table_name");
-    kl_buf_u8(&sql, 0);
-    enum kl_rc rc = sql.failed ? kl_sql__no_room(p->err) : listing(p, sql.data);
-    kl_buf_deinit(&sql);
-    return rc;
+    return listing_of(p, &sql);
+}
+
+static enum kl_rc show_indexes(struct kl_parser *p) {
+    struct kl_table_name name;
+    struct kl_table *t;
+    struct kl_buf sql = {0};
+    if (!kl_sql__take(p, "from") && !kl_sql__take(p, "on") && !kl_sql__take(p, "in")) {
+        return listing(
+            p, "SELECT * FROM system.indexes ORDER BY namespace_id, table_name, index_name");
+    }
+    kl_sql__take(p, "table");
+    KL_TRY(kl_sql__take_table(p, &name));
+    KL_TRY(kl_sql__known_table(p, &name, &t));
+    kl_buf_puts(&sql, "SELECT * FROM system.indexes WHERE namespace_id = ");
+    put_text(&sql, name.ns);
+    kl_buf_puts(&sql, " AND table_name = ");
+    put_text(&sql, name.name);
+    kl_buf_puts(&sql, " ORDER BY index_name");
+    return listing_of(p, &sql);
 }
 
 static enum kl_rc show_stats(struct kl_parser *p) {
@@ -49,31 +77,92 @@ static enum kl_rc show_stats(struct kl_parser *p) {
     KL_TRY(kl_sql__need_end(p));
     KL_TRY(kl_sql__known_table(p, &name, &t));
     KL_TRY(kl_auth_may_read(p->ctx->session->role, t, p->err));
+    KL_TRY(kl_sql__need_table(p, t, name.position));
     kl_sql__start_plan(p, KL_PLAN_SHOW_STATS);
     kl_sql__plan_set_table(p->plan, t);
     return KL_OK;
 }
 
-enum kl_rc kl_sql__parse_show(struct kl_parser *p) {
-    if (kl_sql__take(p, "namespaces")) {
-        return listing(p, "SELECT * FROM system.namespaces ORDER BY namespace_id");
+/* SHOW COLUMNS FROM t [FROM ns]: DESCRIBE in another dialect. */
+static enum kl_rc show_columns(struct kl_parser *p) {
+    struct kl_table_name name;
+    struct kl_table *t;
+    KL_TRY(kl_auth_may(p->ctx->session->role, KL_MAY_SHOW_COLUMNS, p->err));
+    if (!kl_sql__take(p, "from") && !kl_sql__take(p, "in")) {
+        return kl_sql__syntax_error(p);
     }
-    if (kl_sql__take(p, "storages")) {
-        return listing(p, "SELECT * FROM system.storages ORDER BY storage_id");
+    KL_TRY(kl_sql__take_table(p, &name));
+    if (kl_sql__take(p, "from") || kl_sql__take(p, "in")) {
+        KL_TRY(kl_sql__take_name(p, &name.ns));
     }
-    if (kl_sql__take(p, "tables")) {
-        return show_tables(p);
+    KL_TRY(kl_sql__need_end(p));
+    KL_TRY(kl_sql__known_table(p, &name, &t));
+    kl_sql__start_plan(p, KL_PLAN_DESCRIBE);
+    kl_sql__plan_set_table(p->plan, t);
+    return KL_OK;
+}
+
+/* One row: the name of the relation and the statement that makes it. Secondary indexes have
+ * statements of their own: they follow, one a line. */
+static enum kl_rc show_create(struct kl_parser *p) {
+    struct kl_table_name name;
+    struct kl_table *t;
+    struct kl_buf sql = {0}, ddl = {0};
+    bool view = kl_sql__take(p, "view");
+    if (!view && !kl_sql__take(p, "table")) {
+        return kl_sql__syntax_error(p);
     }
-    if (kl_sql__take(p, "stats")) {
-        return show_stats(p);
+    if (p->ctx->session->role < KL_ROLE_SERVICE) { /* conditions and queries name other things */
+        return kl_fail(
+            p->err, KL_E_PERMISSION_DENIED, "Insufficient privileges for SHOW CREATE TABLE");
     }
-    if (kl_sql__take(p, "columns")) {
-        KL_TRY(kl_auth_may(p->ctx->session->role, KL_MAY_SHOW_COLUMNS, p->err));
-        return kl_sql__unavailable(p->err, "SHOW COLUMNS");
+    KL_TRY(kl_sql__take_table(p, &name));
+    KL_TRY(kl_sql__known_table(p, &name, &t));
+    if (t->type == KL_TABLE_SYSTEM) {
+        return kl_fail_at(p->err, KL_E_EXEC, name.position,
+            "'%.*s' is a system relation: no statement makes it", KL_FMT(t->qualified));
     }
+    kl_sql__print_create(t, &ddl);
+    kl_buf_puts(&sql, "SELECT ");
+    put_text(&sql, t->qualified);
+    kl_buf_puts(&sql, " AS table_name, ");
+    put_text(&sql, kl_buf_view(&ddl));
+    kl_buf_puts(&sql, " AS create_statement");
+    sql.failed |= ddl.failed;
+    kl_buf_deinit(&ddl);
+    return listing_of(p, &sql);
+}
+
+/* SHOW of a setting that has one value here, by PostgreSQL's names; KL_E_AGAIN: none of them. */
+static enum kl_rc show_setting(struct kl_parser *p) {
+    static const struct {
+        const char *words, *name, *value;
+    } known[] = {{"timezone", "TimeZone", "UTC"}, {"time zone", "TimeZone", "UTC"},
+        {"client_encoding", "client_encoding", "UTF8"},
+        {"server_encoding", "server_encoding", "UTF8"}, {"datestyle", "DateStyle", "ISO, MDY"},
+        {"integer_datetimes", "integer_datetimes", "on"},
+        {"standard_conforming_strings", "standard_conforming_strings", "on"},
+        {"transaction_isolation", "transaction_isolation", "serializable"},
+        {"transaction isolation level", "transaction_isolation", "serializable"},
+        {"default_transaction_isolation", "default_transaction_isolation", "serializable"},
+        {"search_path", "search_path", NULL}, {"server_version", "server_version", KL_VERSION}};
+    for (size_t i = 0; i < KL_LEN(known); i++) {
+        if (kl_sql__take(p, known[i].words)) {
+            struct kl_buf sql = {0};
+            kl_buf_puts(&sql, "SELECT ");
+            put_text(&sql, known[i].value ? kl_slice_str(known[i].value) : p->ctx->session->ns);
+            kl_buf_printf(&sql, " AS \"%s\"", known[i].name);
+            return listing_of(p, &sql);
+        }
+    }
+    return KL_E_AGAIN;
+}
+
+static enum kl_rc show_other(struct kl_parser *p) {
     if (kl_sql__take(p, "all")) {
         KL_TRY(kl_auth_may(p->ctx->session->role, KL_MAY_SHOW_ALL, p->err));
-        return kl_sql__unavailable(p->err, "SHOW ALL");
+        return listing(
+            p, "SELECT name, value AS setting, description FROM system.settings ORDER BY name");
     }
     if (kl_sql__take(p, "manifest")) {
         return kl_sql__unavailable(p->err, "SHOW MANIFEST");
@@ -84,21 +173,52 @@ enum kl_rc kl_sql__parse_show(struct kl_parser *p) {
     if (p->tok.kind == KL_TOK_END) {
         return kl_sql__syntax_error(p);
     }
+    enum kl_rc rc = show_setting(p);
+    if (rc != KL_E_AGAIN) {
+        return rc;
+    }
     return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_sql__here(p),
-        "SHOW is available for NAMESPACES, TABLES [IN namespace], STORAGES and STATS FOR TABLE");
+        "SHOW is available for NAMESPACES, TABLES [IN namespace], INDEXES [FROM table], COLUMNS "
+        "FROM table, CREATE TABLE, STORAGES, STATS FOR TABLE and ALL");
 }
 
+enum kl_rc kl_sql__parse_show(struct kl_parser *p) {
+    if (kl_sql__take(p, "namespaces") || kl_sql__take(p, "schemas") ||
+        kl_sql__take(p, "databases")) {
+        return listing(p, "SELECT * FROM system.namespaces ORDER BY namespace_id");
+    }
+    if (kl_sql__take(p, "storages")) {
+        return listing(p, "SELECT * FROM system.storages ORDER BY storage_id");
+    }
+    if (kl_sql__take(p, "tables")) {
+        return show_tables(p);
+    }
+    if (kl_sql__take(p, "indexes") || kl_sql__take(p, "index")) {
+        return show_indexes(p);
+    }
+    if (kl_sql__take(p, "stats")) {
+        return show_stats(p);
+    }
+    if (kl_sql__take(p, "columns")) {
+        return show_columns(p);
+    }
+    return kl_sql__take(p, "create") ? show_create(p) : show_other(p);
+}
+
+/* TABLE or VIEW may stand before the name; a table may be called that too. */
 enum kl_rc kl_sql__parse_describe(struct kl_parser *p) {
     struct kl_table_name name;
     struct kl_table *t;
     struct kl_parser before = *p;
     kl_sql__start_plan(p, KL_PLAN_DESCRIBE);
-    if (kl_sql__take(p, "table") && (p->tok.kind == KL_TOK_END || p->tok.punct == '.')) {
-        *p = before; /* a table of that name */
+    if ((kl_sql__take(p, "table") || kl_sql__take(p, "view")) &&
+        (p->tok.kind == KL_TOK_END || p->tok.punct != 0)) {
+        p->scan = before.scan;
+        p->tok = before.tok;
     }
     KL_TRY(kl_sql__take_table(p, &name));
     if (kl_sql__take(p, "history")) {
-        return kl_sql__unavailable(p->err, "DESCRIBE TABLE ... HISTORY");
+        kl_sql__start_plan(p, KL_PLAN_DESCRIBE_HISTORY);
     }
     KL_TRY(kl_sql__need_end(p));
     KL_TRY(kl_sql__known_table(p, &name, &t));

@@ -79,6 +79,12 @@ bool kl_plan_is_write(const struct kl_plan *p) {
     case KL_PLAN_DESCRIBE:
     case KL_PLAN_SHOW_STATS:
     case KL_PLAN_KILL_LIVE:
+    case KL_PLAN_BEGIN:
+    case KL_PLAN_COMMIT:
+    case KL_PLAN_ROLLBACK:
+    case KL_PLAN_CHECK_STORAGE:
+    case KL_PLAN_DESCRIBE_HISTORY:
+    case KL_PLAN_SET:
         return false;
     default:
         return true;
@@ -106,6 +112,21 @@ const char *kl_plan_kind_name(enum kl_plan_kind k) {
         [KL_PLAN_DESCRIBE] = "describe",
         [KL_PLAN_SHOW_STATS] = "show stats",
         [KL_PLAN_KILL_LIVE] = "kill live query",
+        [KL_PLAN_BEGIN] = "begin",
+        [KL_PLAN_COMMIT] = "commit",
+        [KL_PLAN_ROLLBACK] = "rollback",
+        [KL_PLAN_CREATE_INDEX] = "create index",
+        [KL_PLAN_DROP_INDEX] = "drop index",
+        [KL_PLAN_CREATE_VIEW] = "create view",
+        [KL_PLAN_DROP_VIEW] = "drop view",
+        [KL_PLAN_CREATE_TABLE_AS] = "create table as",
+        [KL_PLAN_COMMENT] = "comment",
+        [KL_PLAN_CREATE_STORAGE] = "create storage",
+        [KL_PLAN_ALTER_STORAGE] = "alter storage",
+        [KL_PLAN_DROP_STORAGE] = "drop storage",
+        [KL_PLAN_CHECK_STORAGE] = "storage check",
+        [KL_PLAN_DESCRIBE_HISTORY] = "describe history",
+        [KL_PLAN_SET] = "set",
     };
     return (size_t)k < KL_LEN(names) && names[k] ? names[k] : "unknown";
 }

@@ -53,6 +53,21 @@ static inline void db_refresh(void) {
 }
 
 /* ---- catalog changes ---- */
+/* Of a query that runs natively. */
+static inline enum kl_rc db_create_view(const struct kl_plan *p, uint32_t *ret_id) {
+    struct kl_table_def def = *p->create;
+    struct kl_column_def cols[16] = {0};
+    assert_int_equal(p->query->kind, KL_PLAN_SELECT);
+    def.n_cols = p->query->select->n_output;
+    def.cols = cols;
+    for (size_t i = 0; i < def.n_cols; i++) {
+        cols[i].name = i < p->n_columns ? p->columns[i] : p->query->select->cols[i].name;
+        cols[i].type = p->query->select->cols[i].type;
+        cols[i].nullable = true;
+    }
+    return kl_cat_create_view(db.catalog, &def, p->replace, 1, ret_id, &db.err);
+}
+
 static inline enum kl_rc db_change(const struct kl_plan *p) {
     enum kl_rc rc = kl_catalog_begin(db.catalog, db.batch, &db.err);
     uint32_t id, version, *ids;
@@ -72,10 +87,25 @@ static inline enum kl_rc db_change(const struct kl_plan *p) {
             rc = kl_cat_create_table(db.catalog, p->create, 1, &id, &db.err);
             break;
         case KL_PLAN_ALTER_TABLE:
+        case KL_PLAN_COMMENT:
             rc = kl_cat_alter_table(db.catalog, kl_slice_str(p->table->ns),
                 kl_slice_str(p->table->name), p->alter, 1, &version, &db.err);
             break;
+        case KL_PLAN_CREATE_INDEX:
+            rc = kl_cat_create_index(db.catalog, kl_slice_str(p->table->ns),
+                kl_slice_str(p->table->name), p->index, 1, &id, &db.err);
+            break;
+        case KL_PLAN_DROP_INDEX:
+            rc = kl_cat_drop_index(db.catalog, p->table->id, p->index_id, &db.err);
+            break;
+        case KL_PLAN_CREATE_VIEW:
+            rc = db_create_view(p, &id);
+            break;
+        case KL_PLAN_CREATE_STORAGE:
+            rc = kl_cat_put_storage(db.catalog, p->storage, false, 1, &db.err);
+            break;
         case KL_PLAN_DROP_TABLE:
+        case KL_PLAN_DROP_VIEW:
             rc = kl_cat_drop_table(
                 db.catalog, kl_slice_str(p->table->ns), kl_slice_str(p->table->name), &id, &db.err);
             break;
@@ -313,6 +343,12 @@ static inline enum kl_rc db_run_params(
         case KL_PLAN_CREATE_TABLE:
         case KL_PLAN_ALTER_TABLE:
         case KL_PLAN_DROP_TABLE:
+        case KL_PLAN_CREATE_INDEX:
+        case KL_PLAN_DROP_INDEX:
+        case KL_PLAN_CREATE_VIEW:
+        case KL_PLAN_DROP_VIEW:
+        case KL_PLAN_COMMENT:
+        case KL_PLAN_CREATE_STORAGE:
             rc = db_change(b.plan);
             break;
         default:
