@@ -160,6 +160,10 @@ static enum kl_rc open_table(struct kl_binder *b, const PgQuery__RangeVar *v, st
             KL_FMT(b->ctx->session->ns), KL_FMT(name.name));
     }
     KL_TRY(rc);
+    if (t->type == KL_TABLE_VIEW) {
+        return kl_fail_at(err, KL_E_UNSUPPORTED, name.position,
+            "live queries on views are not supported: %.*s is a view", KL_FMT(t->qualified));
+    }
     KL_TRY(check_access(b->ctx, t, err));
     KL_TRY(kl_sql__binder_scope(b, t, v->alias, false, err));
     b->deleted_is_false = true;

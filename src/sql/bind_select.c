@@ -261,6 +261,9 @@ static enum kl_rc bind_from(struct kl_binder *b, const PgQuery__SelectStmt *s, s
     struct kl_table *t;
     KL_TRY(b->internal ? kl_sql__find_table(b->ctx, &name, &t, err)
                        : kl_sql__readable_table(b->ctx, &name, &t, err));
+    if (t->type == KL_TABLE_VIEW) {
+        return not_native(err, "a view");
+    }
     return kl_sql__binder_scope(b, t, v->alias, false, err);
 }
 

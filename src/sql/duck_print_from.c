@@ -103,6 +103,11 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
     }
     struct kl_table *t;
     KL_TRY(find_table(p, r, &t));
+    if (t->type == KL_TABLE_VIEW) {
+        KL_TRY(kl_dp__view(p, t, kl_dp__pos(r->location)));
+        print_alias(p, r->relname, r->alias);
+        return add_rel(p, r->relname, r->alias, t);
+    }
     if (p->n_scans == KL_DUCK_MAX_SCANS) {
         return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(r->location),
             "a statement can name at most %d tables", KL_DUCK_MAX_SCANS);

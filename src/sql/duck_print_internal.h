@@ -46,7 +46,7 @@ struct kl_dp {
     struct kl_arena *arena;
     struct kl_err *err;
     struct kl_buf *out;
-    unsigned depth, subqueries;
+    unsigned depth, subqueries, views; /* inside each other */
     struct kl_dp_cte *ctes; /* innermost first */
     unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
@@ -77,6 +77,11 @@ enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in
 
 /* ---- duck_print_from.c ---- */
 enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
+
+/* ---- duck_print_view.c ---- */
+#define KL_DP_MAX_VIEWS 32 /* inside each other */
+/* The subquery that a view is, without an alias. */
+enum kl_rc kl_dp__view(struct kl_dp *p, const struct kl_table *view, int position);
 
 /* ---- duck_print_expr.c ---- */
 enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n);

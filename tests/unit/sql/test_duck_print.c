@@ -884,6 +884,64 @@ static void test_plan_holds_its_tables(void **state) {
     printed_deinit(&p);
 }
 
+static void make_view(const char *ns, const char *name, const char *cols, const char *sql) {
+    struct kl_column_def defs[8];
+    size_t n = 0;
+    struct kl_slice left = kl_slice_str(cols);
+    while (left.len > 0) { /* BIGINT columns, separated by blanks */
+        const char *end = memchr(left.ptr, ' ', left.len);
+        size_t len = end ? (size_t)(end - left.ptr) : left.len;
+        defs[n++] = (struct kl_column_def){
+            .name = kl_slice(left.ptr, len), .type = KL_TYPE(BIGINT), .nullable = true};
+        left = kl_slice_from(left, end ? len + 1 : len);
+    }
+    struct kl_table_def def = {.ns = kl_slice_str(ns),
+        .name = kl_slice_str(name),
+        .type = KL_TABLE_VIEW,
+        .cols = defs,
+        .n_cols = n,
+        .view_sql = kl_slice_str(sql),
+        .view_ns = kl_slice_str(ns)};
+    uint32_t id;
+    OK(CHANGE(kl_cat_create_view(world.catalog, &def, true, 2000, &id, &world.err)));
+}
+
+static void test_views(void **state) {
+    make_view("app", "v", "a total", "SELECT id, sum(amount) FROM o GROUP BY id");
+    make_view("app", "stars", "oid amount", "SELECT * FROM o WHERE amount > 1 ORDER BY oid");
+    make_view("other", "far", "id", "SELECT id FROM t WHERE id > 2");
+    make_view("app", "over", "x", "WITH v AS (SELECT a FROM app.v) SELECT a FROM v UNION SELECT id FROM other.far");
+    make_view("app", "hidden", "oid", "SELECT oid FROM secret");
+    make_view("app", "stale", "oid gone", "SELECT * FROM o");
+    make_view("app", "orphan", "id", "SELECT id FROM dropped");
+    make_view("app", "circle", "id", "SELECT id FROM circle2");
+    make_view("app", "circle2", "id", "SELECT id FROM circle");
+    make_view("app", "params", "p", "SELECT $1");
+    static const struct good list[] = {
+        {"SELECT * FROM v ORDER BY a", "a,total", NULL, "1|12;2|1;9|2;"},
+        {"SELECT v.total FROM v WHERE v.a = 1", "total", NULL, "12;"},
+        {"SELECT app.v.total FROM app.v WHERE a = 2", "total", NULL, "1;"},
+        {"SELECT q.* FROM v AS q(k) ORDER BY k LIMIT 1", "k,total", NULL, "1|12;"},
+        {"SELECT * FROM stars ORDER BY 1", "oid,amount", NULL, "10|5;11|7;13|2;"},
+        {"SELECT * FROM other.far ORDER BY id", "id", NULL, "3;4;"},
+        {"SELECT * FROM over ORDER BY x", "x", NULL, "1;2;3;4;9;"},
+        {"WITH o AS (SELECT 1 AS id, 2 AS amount) SELECT count(*) FROM v, o", NULL, NULL, "3;"},
+        {"SELECT t.id, v.total FROM t LEFT JOIN v ON v.a = t.id ORDER BY 1", NULL, NULL,
+            "1|12;2|1;3|NULL;4|NULL;"},
+        {"SELECT id FROM t WHERE id IN (SELECT a FROM v) ORDER BY id", NULL, NULL, "1;2;"},
+        {"SELECT t.id, (SELECT max(total) FROM v WHERE a = t.id) FROM t ORDER BY 1 LIMIT 1", NULL,
+            NULL, "1|12;"},
+    };
+    GOOD(list);
+    refused("SELECT * FROM hidden", KL_E_PERMISSION_DENIED, "view app.hidden");
+    refused("SELECT * FROM orphan", KL_E_NOT_FOUND, "view app.orphan: Table not found: app.dropped");
+    refused("SELECT * FROM circle", KL_E_INVALID_SQL, "nested too deeply");
+    refused("SELECT * FROM params", KL_E_INVALID_PARAMETER, NULL);
+    run_fails("SELECT * FROM stale", KL_E_EXEC, "column \"gone\" does not exist");
+    assert_int_equal(failures, 0);
+}
+
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selecting),
@@ -901,6 +959,7 @@ int main(void) {
         cmocka_unit_test(test_long_chains_of_ctes),
         cmocka_unit_test(test_many_tables),
         cmocka_unit_test(test_plan_holds_its_tables),
+        cmocka_unit_test(test_views),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
