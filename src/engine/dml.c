@@ -51,14 +51,17 @@ static enum kl_rc encode_key(struct kl__dml *d, const struct kl_val *vals, struc
     return KL_OK;
 }
 
-static enum kl_rc put_key(struct kl__dml *d, const struct kl_val *vals, int64_t seq) {
+/* is_new: there was no row with this key, so no cache has one. */
+static enum kl_rc put_key(struct kl__dml *d, const struct kl_val *vals, int64_t seq, bool is_new) {
     struct kl_key k;
     char place[PK_PLACE_BYTES];
     uint64_t be = __builtin_bswap64((uint64_t)seq);
     KL_TRY(encode_key(d, vals, &k));
     place[0] = 1;
     memcpy(place + 1, &be, 8);
-    kl__key_changing(d->w, kl_key_view(&k));
+    if (!is_new) {
+        kl__key_changing(d->w, kl_key_view(&k));
+    }
     kl_batch_put(d->shard->batch, KL_CF_PK, kl_key_view(&k), kl_slice(place, sizeof(place)));
     return KL_OK;
 }
@@ -143,7 +146,7 @@ enum kl_rc kl__dml_put_row(struct kl__dml *d, struct kl_val *vals, int64_t origi
     vals[d->t->n_cols] = kl_val_i64(seq);
     kl_key_row(&k, &d->scope, d->t->id, seq);
     kl_batch_put(d->shard->batch, KL_CF_ROW, kl_key_view(&k), kl_buf_view(&d->w->row));
-    return d->t->n_pk > 0 ? put_key(d, vals, seq) : KL_OK;
+    return d->t->n_pk > 0 ? put_key(d, vals, seq, prev == 0) : KL_OK;
 }
 
 enum kl_rc kl__dml_replace(struct kl__dml *d, struct kl_slice old_bytes, const struct kl_row_view *old, const struct kl_val *old_vals,
