@@ -160,7 +160,86 @@ static enum kl_rc range_function(struct kl_dp *p, PgQuery__RangeFunction *r) {
     return add_rel(p, name, r->alias, NULL);
 }
 
+/* ---- NATURAL ---- */
+/* Printed as USING: DuckDB would join on _seq and _deleted too, which every table has. */
+static bool known_columns(struct kl_dp *p, const PgQuery__Node *n) {
+    if (n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        return known_columns(p, n->join_expr->larg) && known_columns(p, n->join_expr->rarg);
+    }
+    if (n->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) {
+        return false;
+    }
+    const PgQuery__RangeVar *r = n->range_var;
+    bool cte = !(r->schemaname && *r->schemaname) && find_cte(p, r->relname);
+    return !cte && !(r->alias && r->alias->n_colnames > 0);
+}
+
+static const struct kl_table *table_of(struct kl_dp *p, const PgQuery__RangeVar *r) {
+    struct kl_table *t;
+    return find_table(p, r, &t) == KL_OK ? t : NULL; /* it was printed, so it is there */
+}
+
+static bool has_column(struct kl_dp *p, const PgQuery__Node *n, const char *name) {
+    if (n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        return has_column(p, n->join_expr->larg, name) || has_column(p, n->join_expr->rarg, name);
+    }
+    const struct kl_table *t = table_of(p, n->range_var);
+    return t && kl_table_col(t, kl_slice_str(name)) >= 0;
+}
+
+#define MAX_SHARED 256
+struct shared {
+    const char *names[MAX_SHARED];
+    size_t n;
+};
+
+static bool listed(const struct shared *s, const char *name) {
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The columns of `left` that `right` has too; false: too many. */
+static bool shared_columns(
+    struct kl_dp *p, const PgQuery__Node *left, const PgQuery__Node *right, struct shared *ret) {
+    if (left->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        return shared_columns(p, left->join_expr->larg, right, ret) &&
+               shared_columns(p, left->join_expr->rarg, right, ret);
+    }
+    const struct kl_table *t = table_of(p, left->range_var);
+    for (size_t i = 0; t && i < t->n_cols; i++) {
+        const char *name = t->cols[i].name;
+        if (!has_column(p, right, name) || listed(ret, name)) {
+            continue;
+        }
+        if (ret->n == MAX_SHARED) {
+            return false;
+        }
+        ret->names[ret->n++] = name;
+    }
+    return true;
+}
+
+static enum kl_rc natural_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
+    struct shared s = {.n = 0};
+    if (!shared_columns(p, j->larg, j->rarg, &s)) {
+        return kl_dp__refuse(p, -1, "NATURAL JOIN of so many columns");
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        kl_dp__puts(p, i ? ", " : " USING (");
+        kl_dp__ident(p, s.names[i]);
+    }
+    kl_dp__puts(p, s.n ? ")" : " ON TRUE");
+    return KL_OK;
+}
+
 static enum kl_rc join_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
+    if (j->is_natural) {
+        return natural_condition(p, j);
+    }
     if (j->n_using_clause) {
         for (size_t i = 0; i < j->n_using_clause; i++) {
             kl_dp__puts(p, i ? ", " : " USING (");
@@ -196,8 +275,12 @@ static enum kl_rc join(struct kl_dp *p, PgQuery__JoinExpr *j) {
     default:
         return kl_dp__refuse(p, -1, "this kind of join");
     }
+    if (j->is_natural && !(known_columns(p, j->larg) && known_columns(p, j->rarg))) {
+        return kl_dp__refuse(
+            p, -1, "NATURAL JOIN of anything but tables (USING names the columns)");
+    }
     KL_TRY(item(p, j->larg, true));
-    kl_dp__puts(p, j->is_natural ? " NATURAL " : " ");
+    kl_dp__puts(p, " ");
     kl_dp__puts(p, kind);
     KL_TRY(item(p, j->rarg, true));
     return join_condition(p, j);

@@ -304,6 +304,11 @@ static void test_joins_and_subqueries(void **state) {
             NULL, NULL, "1|1;1|1;2|NULL;3|NULL;4|NULL;NULL|2;NULL|9;"},
         {"SELECT count(*) FROM t, o", NULL, NULL, "16;"},
         {"SELECT count(*) FROM t CROSS JOIN (o AS a NATURAL JOIN o AS b)", NULL, NULL, "16;"},
+        {"SELECT id, amount FROM t NATURAL JOIN o ORDER BY oid", NULL, NULL, "1|5;1|7;2|1;"},
+        {"SELECT id, amount FROM t NATURAL LEFT JOIN o ORDER BY id, oid", NULL, NULL,
+            "1|5;1|7;2|1;3|NULL;4|NULL;"},
+        {"SELECT id, o2.amount FROM (t NATURAL JOIN o) NATURAL JOIN o AS o2 ORDER BY oid", NULL,
+            NULL, "1|5;1|7;2|1;"},
         {"SELECT t.id FROM t RIGHT JOIN (o JOIN o AS o2 USING (oid)) ON o.id = t.id ORDER BY o.oid",
             NULL, NULL, "1;1;2;NULL;"},
         {"SELECT t.id, l.m FROM t, LATERAL (SELECT max(amount) AS m FROM o WHERE o.id = t.id) l "
