@@ -230,6 +230,10 @@ const struct kl_cat *kl_catalog__base(struct kl_catalog *c) {
     return c->draft ? c->draft : c->current;
 }
 
+struct kl_cat *kl_catalog_draft(struct kl_catalog *c) {
+    return kl_catalog__draft(c);
+}
+
 struct kl_table *kl_catalog_draft_table(
     struct kl_catalog *c, struct kl_slice ns, struct kl_slice name) {
     return kl_cat_table(kl_catalog__base(c), ns, name);

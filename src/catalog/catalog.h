@@ -261,6 +261,7 @@ struct kl_check_def {
 };
 
 /* Between begin and publish: the table as the change so far has left it, for whoever checks what it has done. Borrowed until the next operation. NULL. */
+struct kl_cat *kl_catalog_draft(struct kl_catalog *c); /* the whole of it, made when there is none yet */
 struct kl_table *kl_catalog_draft_table(struct kl_catalog *c, struct kl_slice ns, struct kl_slice name);
 enum kl_rc kl_catalog_begin(struct kl_catalog *c, struct kl_batch *batch, struct kl_err *err);
 void kl_catalog_publish(struct kl_catalog *c);

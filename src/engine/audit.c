@@ -53,7 +53,7 @@ static struct kl_slice cut(struct kl_slice s) {
 }
 
 static void put_optional(struct kl_buf *out, struct kl_slice s) {
-    if (s.ptr != NULL) {
+    if (s.len > 0) {
         kl_buf_lstr(out, cut(s));
     }
 }
@@ -62,7 +62,7 @@ void kl__audit(struct kl_batch *b, const struct kl__audit_entry *e) {
     char key[KEY_BYTES];
     struct kl_buf rec = {0};
     kl_buf_u8(&rec, FORMAT);
-    kl_buf_u8(&rec, (uint8_t)((e->details.ptr ? HAS_DETAILS : 0) | (e->ip.ptr ? HAS_IP : 0) | (e->subject.ptr ? HAS_SUBJECT : 0)));
+    kl_buf_u8(&rec, (uint8_t)((e->details.len ? HAS_DETAILS : 0) | (e->ip.len ? HAS_IP : 0) | (e->subject.len ? HAS_SUBJECT : 0)));
     kl_buf_lstr(&rec, cut(e->actor));
     kl_buf_lstr(&rec, cut(e->action));
     kl_buf_lstr(&rec, cut(e->target));

@@ -7,7 +7,7 @@
 struct kl__run;
 struct kl__stmt;
 
-/* ptr NULL: none. Texts are cut at KL__AUDIT_TEXT_MAX bytes. Never a password, a token or a credential. */
+/* Empty: none. Texts are cut at KL__AUDIT_TEXT_MAX bytes. Never a password, a token or a credential. */
 #define KL__AUDIT_TEXT_MAX 2048
 struct kl__audit_entry {
     int64_t us;             /* out of kl__audit_each: when */

@@ -2,6 +2,7 @@
  *
  * Password work happens in the query pool; what changes a record goes through the metadata writer; tokens are issued on the loop at the end. An
  * unknown user costs the same bcrypt as a known one, and five failures in a row lock an account for fifteen minutes. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -85,6 +86,16 @@ static void answer_on_loop(struct op_run *r) {
 
 /* ---- on the metadata writer ---- */
 
+/* Logins of administrators stand in the audit log. */
+static void record_login(struct op_run *r, struct kl__shard *s, const struct kl_user *u, struct kl_arena *arena) {
+    const char *target = kl_arena_printf(arena, "user:%.*s", KL_FMT(u->id));
+    if (u->role >= KL_ROLE_DBA && target != NULL) {
+        struct kl__audit_entry e = {
+            .actor = u->id, .action = KL_S("LOGIN"), .target = kl_slice_str(target), .ip = r->op->client_ip, .subject = u->id};
+        kl__audit(s->batch, &e);
+    }
+}
+
 static enum kl_rc apply_login(struct op_run *r, struct kl__shard *s, struct kl_arena *arena) {
     struct kl_user u;
     KL_TRY(kl_user_get_in_batch(s->batch, r->op->user, arena, &u, &r->cmd.err));
@@ -98,6 +109,7 @@ static enum kl_rc apply_login(struct op_run *r, struct kl__shard *s, struct kl_a
         u.failed_logins = 0;
         u.locked_until_us = 0;
         u.last_login_us = r->now_us;
+        record_login(r, s, &u, arena);
     }
     kl_user_put(s->batch, &u);
     return KL_OK;

@@ -1,16 +1,17 @@
-/* CREATE, ALTER and DROP of namespaces and tables, on the metadata writer between two batches.
+/* Statements that change the catalog: on the metadata writer, between two batches. Here namespaces and tables; ddl_*.c have the rest.
  *
  *     pause the other writers (when an existing table changes) -> kl_catalog_begin -> one operation -> commit -> publish
  *     -> log the table's change for every writer -> resume -> start cleaning up -> answer
  *
- * Anything that fails before the commit leaves neither a record nor a new snapshot. */
+ * Some statements have a step in the query pool before that (views, storages) or around it (CREATE TABLE AS). Anything that fails before the commit leaves neither a record nor a new snapshot. */
+#include "engine/audit.h"
 #include "engine/ddl_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static bool changes_a_table(enum kl_plan_kind k) {
-    return k == KL_PLAN_ALTER_TABLE || k == KL_PLAN_DROP_TABLE || k == KL_PLAN_DROP_NAMESPACE;
+    return k == KL_PLAN_ALTER_TABLE || k == KL_PLAN_DROP_TABLE || k == KL_PLAN_DROP_NAMESPACE || k == KL_PLAN_COMMENT;
 }
 
 void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) {
@@ -18,6 +19,15 @@ void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(d->message, sizeof(d->message), fmt, ap);
     va_end(ap);
+}
+
+enum kl_rc kl__ddl_audit(struct kl__ddl *d, const char *details) {
+    struct kl__audit_entry e;
+    if (kl__audit_of(d->stmt, d->run->x->arena, &e)) {
+        e.details = details[0] != '\0' ? kl_slice_str(details) : KL_SLICE_NONE;
+        kl__audit(d->change.batch, &e);
+    }
+    return KL_OK;
 }
 
 static void job_id(uint32_t table, char out[24]) { snprintf(out, 24, "CL-%012x", table); }
@@ -31,14 +41,16 @@ static enum kl_rc create_namespace(struct kl__ddl *d, struct kl_err *err) {
         kl__ddl_say(d, "Namespace '%.*s' already exists", KL_FMT(p->name));
         return KL_E_AGAIN;
     }
+    KL_TRY(rc);
     kl__ddl_say(d, "Namespace '%.*s' created successfully", KL_FMT(p->name));
-    return rc;
+    return kl__ddl_audit(d, "");
 }
 
 static enum kl_rc alter_namespace(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
     kl__ddl_say(d, "Namespace '%.*s' altered successfully", KL_FMT(p->name));
-    return kl_cat_set_namespace_options(d->run->e->o.catalog, p->name, p->text, err);
+    KL_TRY(kl_cat_set_namespace_options(d->run->e->o.catalog, p->name, p->text, err));
+    return kl__ddl_audit(d, "");
 }
 
 static enum kl_rc drop_namespace(struct kl__ddl *d, struct kl_err *err) {
@@ -50,17 +62,16 @@ static enum kl_rc drop_namespace(struct kl__ddl *d, struct kl_err *err) {
         kl__ddl_say(d, "Namespace '%.*s' does not exist", KL_FMT(p->name));
         return KL_E_AGAIN;
     }
-    if (rc == KL_OK) {
-        d->change.dropped = d->change.removed = ids;
-        d->change.n_dropped = d->change.n_removed = n;
-    }
+    KL_TRY(rc);
+    d->change.dropped = d->change.removed = ids;
+    d->change.n_dropped = d->change.n_removed = n;
     kl__ddl_say(d, "Namespace '%.*s' dropped successfully", KL_FMT(p->name));
-    return rc;
+    return kl__ddl_audit(d, "");
 }
 
-static enum kl_rc create_table(struct kl__ddl *d, struct kl_err *err) {
+enum kl_rc kl__ddl_create_table(struct kl__ddl *d, const struct kl_table_def *given, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
-    struct kl_table_def filled = *p->create;
+    struct kl_table_def filled = *given;
     const struct kl_table_def *def = &filled;
     uint32_t id;
     if (filled.options.deleted_retention_hours == 0) {
@@ -71,75 +82,10 @@ static enum kl_rc create_table(struct kl__ddl *d, struct kl_err *err) {
         kl__ddl_say(d, "Table %.*s.%.*s already exists (skipped)", KL_FMT(def->ns), KL_FMT(def->name));
         return KL_E_AGAIN;
     }
+    KL_TRY(rc);
+    KL_TRY(kl__ddl_check_conditions(d, def->ns, def->name, err));
     kl__ddl_say(d, "%s table %.*s.%.*s created successfully", kl_table_type_name(def->type), KL_FMT(def->ns), KL_FMT(def->name));
-    return rc;
-}
-
-/* A NOT NULL column without a default has nothing to show in the rows that are there. The writers stand still, so none can come. */
-static enum kl_rc check_new_column(struct kl__ddl *d, const struct kl_table *t, const struct kl_alter *a, struct kl_err *err) {
-    bool any = false;
-    if (a->add.nullable || a->add.def.kind != KL_DEFAULT_NONE) {
-        return KL_OK;
-    }
-    KL_TRY(kl__table_any_row(d->run->e, t->id, &any, err));
-    if (any) {
-        kl_fail(err, KL_E_CONSTRAINT, "Column '%.*s' is NOT NULL and has no DEFAULT: table %s is not empty", KL_FMT(a->add.name),
-            t->qualified.ptr);
-        kl_err_hint(err, "give the column a DEFAULT, or leave out NOT NULL");
-        return KL_E_CONSTRAINT;
-    }
-    return KL_OK;
-}
-
-static void describe_alter(struct kl__ddl *d, const struct kl_alter *a, struct kl_buf *out) {
-    switch (a->op) {
-    case KL_ALTER_ADD:
-        kl_buf_printf(out, "ADD COLUMN %.*s ", KL_FMT(a->add.name));
-        kl_type_sql_name(a->add.type, out);
-        break;
-    case KL_ALTER_DROP:
-        kl_buf_printf(out, "DROP COLUMN %.*s", KL_FMT(a->column));
-        break;
-    case KL_ALTER_RENAME:
-        kl_buf_printf(out, "RENAME COLUMN %.*s TO %.*s", KL_FMT(a->column), KL_FMT(a->new_name));
-        break;
-    case KL_ALTER_ACCESS:
-        kl_buf_printf(out, "SET ACCESS LEVEL %s", kl_access_name(a->access));
-        break;
-    }
-}
-
-static enum kl_rc alter_table(struct kl__ddl *d, struct kl_err *err) {
-    const struct kl_plan *p = d->stmt->bound.plan;
-    struct kl_engine *e = d->run->e;
-    struct kl_table *t = kl_cat_table_by_id(kl__writer_current()->cat, p->table->id);
-    struct kl_alter a = *p->alter;
-    uint32_t version;
-    if (t == NULL || t->version != p->table->version) {
-        return KL_E_STALE_PLAN;
-    }
-    if (a.op == KL_ALTER_ADD) {
-        struct kl_eval ev;
-        struct kl_column c = {.name = "", .type = a.add.type, .nullable = a.add.nullable, .def = a.add.def};
-        KL_TRY(check_new_column(d, t, &a, err));
-        kl__eval_init(d->run, d->stmt, &d->stmt->bound, d->run->x->arena, &ev);
-        a.missing = kl_val_null(a.add.type.id);
-        if (a.add.def.kind != KL_DEFAULT_NONE) {
-            KL_TRY(kl_sql_eval_default(&c, &ev, &a.missing, err));
-        }
-    }
-    KL_TRY(kl_cat_alter_table(e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), &a, kl_clock_wall_us(), &version, err));
-    struct kl_buf what;
-    kl_buf_init(&what, 1024);
-    describe_alter(d, &a, &what);
-    if (version == t->version) {
-        kl__ddl_say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
-    } else {
-        kl__ddl_say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
-        d->change.altered = t->id;
-    }
-    kl_buf_deinit(&what);
-    return version == t->version ? KL_E_AGAIN : KL_OK;
+    return kl__ddl_audit(d, kl_table_type_name(def->type));
 }
 
 static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
@@ -152,6 +98,11 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     struct kl_table *t = kl_cat_table_by_id(kl__writer_current()->cat, p->table->id);
     if (t == NULL) {
         return KL_E_STALE_PLAN;
+    }
+    if (t->type == KL_TABLE_VIEW) {
+        kl_fail(err, KL_E_INVALID_SQL, "'%s' is a view", t->qualified.ptr);
+        kl_err_hint(err, "DROP VIEW removes it");
+        return KL_E_INVALID_SQL;
     }
     uint32_t *ids = KL_ARENA_ARRAY(d->run->x->arena, uint32_t, 1 + t->n_indexes);
     if (ids == NULL) {
@@ -166,7 +117,8 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     d->change.n_removed = 1 + t->n_indexes;
     job_id(t->id, job);
     kl__ddl_say(d, "Table %s dropped successfully. Cleanup job: %s", t->qualified.ptr, job);
-    return kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), &ids[0], err);
+    KL_TRY(kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), &ids[0], err));
+    return kl__ddl_audit(d, "");
 }
 
 static enum kl_rc operate(struct kl__ddl_change *c, struct kl_err *err) {
@@ -179,9 +131,22 @@ static enum kl_rc operate(struct kl__ddl_change *c, struct kl_err *err) {
     case KL_PLAN_DROP_NAMESPACE:
         return drop_namespace(d, err);
     case KL_PLAN_CREATE_TABLE:
-        return create_table(d, err);
+        return kl__ddl_create_table(d, d->stmt->bound.plan->create, err);
+    case KL_PLAN_CREATE_TABLE_AS:
+        return kl__ddl_create_table(d, &d->def, err);
     case KL_PLAN_ALTER_TABLE:
-        return alter_table(d, err);
+        return kl__ddl_alter_table(d, err);
+    case KL_PLAN_COMMENT:
+        return kl__ddl_comment(d, err);
+    case KL_PLAN_CREATE_VIEW:
+        return kl__ddl_create_view(d, err);
+    case KL_PLAN_DROP_VIEW:
+        return kl__ddl_drop_view(d, err);
+    case KL_PLAN_CREATE_STORAGE:
+    case KL_PLAN_ALTER_STORAGE:
+        return kl__ddl_put_storage(d, err);
+    case KL_PLAN_DROP_STORAGE:
+        return kl__ddl_drop_storage(d, err);
     case KL_PLAN_DROP_TABLE:
         return drop_table(d, err);
     default:
@@ -258,38 +223,72 @@ enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err) {
 
 /* ---- the statement ---- */
 
-static void ddl_done(struct kl_task *t) {
-    struct kl__run *r = KL_CONTAINER_OF(t, struct kl__run, task);
-    if (r->rc == KL_OK) {
-        r->x->sink->message(r->x->sink, 0, kl_slice_str(r->ddl->message));
+void kl__ddl_answer(struct kl__ddl *d, enum kl_rc rc) {
+    struct kl__run *r = d->run;
+    r->rc = rc;
+    if (rc == KL_OK) {
+        r->ddl_message = kl_slice_str(d->message);
     }
-    kl__run_continue(r);
+    kl__run_resume(r);
 }
 
 static void run_ddl(struct kl_shard_call *call) {
     struct kl__ddl *d = KL_CONTAINER_OF(call, struct kl__ddl, call);
     struct kl__run *r = d->run;
-    d->change = (struct kl__ddl_change){
-        .engine = r->e, .op = operate, .ctx = d, .pause = changes_a_table(d->stmt->bound.plan->kind)};
-    r->rc = kl__ddl_change(&d->change, &r->err);
-    r->task.run = ddl_done;
-    kl_loop_post(r->l->loop, &r->task);
+    enum kl_rc rc = kl__ddl_change(&d->change, &r->err);
+    if (rc == KL_OK && d->ctas != NULL) {
+        kl__ddl_ctas_created(d);
+        return;
+    }
+    kl__ddl_answer(d, rc);
 }
 
 /* Once the call is posted the run belongs to the writer: nothing of it may be touched here any more. */
+void kl__ddl_to_writer(struct kl__ddl *d, enum kl_rc (*op)(struct kl__ddl_change *c, struct kl_err *err)) {
+    d->change = (struct kl__ddl_change){
+        .engine = d->run->e, .op = op, .ctx = d, .pause = op != operate || changes_a_table(d->stmt->bound.plan->kind)};
+    d->call = (struct kl_shard_call){.shard = KL_SHARD_META, .run = run_ddl};
+    enum kl_rc rc = kl_engine_call(d->run->e, &d->call);
+    if (rc != KL_OK) {
+        kl__ddl_answer(d, rc);
+    }
+}
+
+void kl__ddl_change_catalog(struct kl__ddl *d) { kl__ddl_to_writer(d, operate); }
+
+struct kl__ddl *kl__ddl_of(struct kl_task *t) { return KL_CONTAINER_OF(t, struct kl__run, task)->ddl; }
+
+void kl__ddl_to_pool(struct kl__ddl *d, void (*step)(struct kl_task *t)) {
+    d->run->task.run = step;
+    enum kl_rc rc = kl_engine_pool_post(d->run->e, &d->run->task);
+    if (rc != KL_OK) {
+        kl__ddl_answer(d, rc);
+    }
+}
+
 void kl__ddl_start(struct kl__run *r, struct kl__stmt *s) {
     struct kl__ddl *d = KL_ARENA_NEW(r->x->arena, struct kl__ddl);
-    enum kl_rc rc = KL_E_NOMEM;
-    if (d != NULL) {
-        d->run = r;
-        d->stmt = s;
-        d->call.shard = KL_SHARD_META;
-        d->call.run = run_ddl;
-        r->ddl = d;
-        rc = kl_engine_call(r->e, &d->call);
-    }
-    if (rc != KL_OK) {
-        r->rc = rc;
+    if (d == NULL) {
+        r->rc = kl_fail(&r->err, KL_E_NOMEM, "the request is larger than its memory");
         kl__run_resume(r);
+        return;
+    }
+    d->run = r;
+    d->stmt = s;
+    r->ddl = d;
+    switch (s->bound.plan->kind) {
+    case KL_PLAN_CREATE_VIEW:
+        kl__ddl_to_pool(d, kl__ddl_view_start);
+        return;
+    case KL_PLAN_CREATE_TABLE_AS:
+        kl__ddl_to_pool(d, kl__ddl_ctas_start);
+        return;
+    case KL_PLAN_CREATE_STORAGE:
+    case KL_PLAN_CHECK_STORAGE:
+        kl__ddl_to_pool(d, kl__ddl_storage_start);
+        return;
+    default:
+        kl__ddl_change_catalog(d);
+        return;
     }
 }

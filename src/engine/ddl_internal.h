@@ -31,14 +31,58 @@ struct kl__ddl_change {
  * its next batch. */
 enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err);
 
-/* ---- a statement ---- */
+/* ---- a statement ----
+ *
+ *   loop -> [query pool: prepare] -> metadata writer: the change -> [query pool: the rows of CREATE TABLE AS -> their writer] -> loop: answer
+ *
+ * An operation (functions below that take struct kl__ddl) runs on the metadata writer as the op of a kl__ddl_change. */
 struct kl__ddl {
     struct kl_shard_call call;
     struct kl__run *run;
     struct kl__stmt *stmt;
     struct kl__ddl_change change;
-    char message[600];
+    char message[700];
+    struct kl_table_def def; /* CREATE VIEW, CREATE TABLE AS: with the query's columns */
+    struct kl__ctas *ctas;   /* CREATE TABLE AS: see ddl_ctas.c */
 };
 void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) KL_PRINTF(2, 3);
+/* Puts the statement's record into the change's batch. details: "" for none. */
+enum kl_rc kl__ddl_audit(struct kl__ddl *d, const char *details);
+/* The change that the statement asks for: on the metadata writer, then kl__ddl_answer. Any thread. */
+void kl__ddl_change_catalog(struct kl__ddl *d);
+/* Another change for the same statement, with the writers standing still; then the same way on. */
+void kl__ddl_to_writer(struct kl__ddl *d, enum kl_rc (*op)(struct kl__ddl_change *c, struct kl_err *err));
+/* Ends the statement: run->rc and run->err, or message. Any thread. */
+void kl__ddl_answer(struct kl__ddl *d, enum kl_rc rc);
+/* Runs `step` in the query pool. Any thread. */
+void kl__ddl_to_pool(struct kl__ddl *d, void (*step)(struct kl_task *t));
+struct kl__ddl *kl__ddl_of(struct kl_task *t); /* in such a step */
+
+enum kl_rc kl__ddl_create_table(struct kl__ddl *d, const struct kl_table_def *def, struct kl_err *err);
+
+/* ---- ddl_alter.c ---- */
+enum kl_rc kl__ddl_alter_table(struct kl__ddl *d, struct kl_err *err);
+enum kl_rc kl__ddl_comment(struct kl__ddl *d, struct kl_err *err);
+/* Whether the CHECK constraints of the table that is being made or changed can be read. */
+enum kl_rc kl__ddl_check_conditions(struct kl__ddl *d, struct kl_slice ns, struct kl_slice table, struct kl_err *err);
+
+/* ---- ddl_view.c ---- */
+/* In the query pool: finds the columns of plan->query without reading a row, into d->def. */
+enum kl_rc kl__ddl_query_columns(struct kl__ddl *d, struct kl_err *err);
+/* The columns of a query's result as those of a table or view. folded: names in lower case, types that a table can have. */
+enum kl_rc kl__ddl_columns(struct kl__ddl *d, const struct kl_sink_col *cols, size_t n, bool folded, struct kl_err *err);
+void kl__ddl_view_start(struct kl_task *t);
+enum kl_rc kl__ddl_create_view(struct kl__ddl *d, struct kl_err *err);
+enum kl_rc kl__ddl_drop_view(struct kl__ddl *d, struct kl_err *err);
+
+/* ---- ddl_ctas.c ---- */
+void kl__ddl_ctas_start(struct kl_task *t);
+/* A change of it is done, on the metadata writer. */
+void kl__ddl_ctas_created(struct kl__ddl *d);
+
+/* ---- ddl_storage.c ---- */
+void kl__ddl_storage_start(struct kl_task *t);
+enum kl_rc kl__ddl_put_storage(struct kl__ddl *d, struct kl_err *err);
+enum kl_rc kl__ddl_drop_storage(struct kl__ddl *d, struct kl_err *err);
 
 #endif

@@ -64,6 +64,7 @@ struct kl_engine_options {
     enum kl_executor executor;
     size_t query_memory_bytes;    /* of one DuckDB instance */
     const char *temp_dir;
+    const char *storage_dir;      /* folder of the storage `local`; NULL: it has none */
     int64_t statement_timeout_ms; /* 0: none */
     int64_t transaction_timeout_ms; /* of one that writes, since it holds up its writer; 0: none */
     uint64_t default_query_limit, max_query_limit; /* 0: off */
@@ -122,6 +123,7 @@ struct kl_auth_op {
     struct kl_slice root_password, email;    /* SETUP */
     struct kl_slice token, token2;           /* REFRESH: refresh token; LOGOUT: what was presented (either may be empty) */
     bool loopback;
+    struct kl_slice client_ip;               /* for the audit log; empty: not known */
     struct kl_arena *arena;
     void (*done)(struct kl_auth_op *op);
     void *ctx;

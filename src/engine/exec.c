@@ -4,6 +4,7 @@
  * query pool) comes back through kl__run_resume. Statements are bound before any of them runs, so a mistake in the third is found before the first has
  * had an effect; one that names what an earlier DDL statement of the request will make is bound when its turn comes. A plan that is older than the
  * catalog when its turn comes is bound again. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -98,7 +99,11 @@ static enum kl_rc become(struct kl__run *r, struct kl__stmt *s, struct kl_slice 
         return rc;
     }
     kl_err_clear(&r->err);
-    KL_TRY(kl_auth_may_act_as(s->session.user, s->session.role, target, role, &r->err));
+    rc = kl_auth_may_act_as(s->session.user, s->session.role, target, role, &r->err);
+    if (rc != KL_OK) {
+        kl__audit_denied(r, s->session.actor, target, "role_not_allowed");
+        return rc;
+    }
     s->session.user = target;
     s->session.role = KL_ROLE_USER;
     return KL_OK;
@@ -249,6 +254,9 @@ static bool start_explain(struct kl__run *r, struct kl__stmt *s) {
 static bool start(struct kl__run *r, struct kl__stmt *s) {
     const struct kl_plan *p = s->bound.plan;
     enum kl_rc rc = KL_OK;
+    if (r->retries == 0) {
+        kl__audit_statement(r, s);
+    }
     if (s->bound.explain != KL_EXPLAIN_NONE) {
         return start_explain(r, s);
     }

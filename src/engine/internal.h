@@ -252,6 +252,7 @@ struct kl__run {
     uint64_t *scanned;          /* EXPLAIN ANALYZE: counts rows that sources deliver, else NULL */
     struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
     struct kl_snapshot *snap;   /* that a read-only transaction reads, else NULL */
+    bool no_rows;               /* tables read as empty: only the columns of a query are wanted */
     int64_t deadline_ns;
     struct kl_slice ddl_message; /* what the step under way answers, set with rc; else empty */
     enum kl_rc rc;              /* of the step under way */

@@ -66,6 +66,10 @@ static bool keyed(const struct kl_table *t) { return t->type == KL_TABLE_USER ||
 static enum kl_rc open_rows(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_table *t, const struct kl_access_path *path,
     struct kl_scan *scan, struct kl_source **ret, struct kl_err *err) {
     struct kl_eval ev;
+    if (r->no_rows) {
+        *ret = kl__scan_nothing();
+        return KL_OK;
+    }
     if (t->type == KL_TABLE_SYSTEM) {
         return kl__system_scan(r->e, &s->session, t, scan->slots, scan->n_slots, scan->arena, ret, err);
     }

@@ -4,6 +4,7 @@
  * key KL_META_FORGOTTEN u8 | table id u32 be, value version u8 (1) | _seq i64 le. A sweep first raises it to "now minus retention", commits that, and only then
  * removes the tombstones between the old and the new mark. So a subscriber that resumes from before the mark always gets a full snapshot, whatever the
  * clock did. Rows below the old mark are not looked at again: a sweep reads what was written during one interval, a retention ago. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdlib.h>
@@ -202,6 +203,7 @@ static void run_sweep(struct kl_task *task) {
         kl_log_error(TARGET, "old tombstones stay for now: %s", err.msg);
     }
     kl_cat_release(cat);
+    kl__audit_sweep(e);
     e->sweeping = false;
     free(s);
 }

@@ -9,6 +9,7 @@
  * Shards of several writers: it runs on writer 0 while the others stand still between two batches.
  *
  * A failing statement rolls everything back: the command's save points of all its shards. ROLLBACK does the same and is no error. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -376,6 +377,9 @@ void kl__txn_start(struct kl__run *r) {
     if (rc == KL_OK) {
         x->rollback = r->stmts[end].bound.plan->kind == KL_PLAN_ROLLBACK;
         r->i = begin;
+        for (size_t i = x->from; i < x->to; i++) {
+            kl__audit_statement(r, &r->stmts[i]);
+        }
         rc = send(x);
     }
     if (rc != KL_OK) {

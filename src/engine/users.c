@@ -1,4 +1,5 @@
 /* CREATE, ALTER and DROP USER: passwords are hashed in the query pool, then the metadata writer changes the record. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -91,24 +92,47 @@ static enum kl_rc drop(struct user_stmt *u, struct kl_user *old, struct kl__shar
     return KL_OK;
 }
 
-static enum kl_rc apply(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s) {
-    struct user_stmt *u = KL_CONTAINER_OF(c, struct user_stmt, cmd);
+static enum kl_rc change(struct user_stmt *u, struct kl__writer *w, struct kl__shard *s, bool *ret_changed) {
     const struct kl_plan *plan = u->stmt->bound.plan;
     const struct kl_plan_user *p = plan->user;
     struct kl_user old;
+    *ret_changed = true;
     if (plan->kind == KL_PLAN_CREATE_USER) {
-        return create(u, s, &w->scratch, &c->err);
+        return create(u, s, &w->scratch, &u->cmd.err);
     }
-    enum kl_rc rc = kl_user_get_in_batch(s->batch, p->id, &w->scratch, &old, &c->err);
+    enum kl_rc rc = kl_user_get_in_batch(s->batch, p->id, &w->scratch, &old, &u->cmd.err);
     if (rc == KL_E_NOT_FOUND || (rc == KL_OK && old.deleted_us != 0)) {
         if (plan->kind == KL_PLAN_DROP_USER && p->if_exists) {
             snprintf(u->message, sizeof(u->message), "User '%.*s' does not exist (skipped)", KL_FMT(p->id));
+            *ret_changed = false;
             return KL_OK;
         }
-        return kl_fail(&c->err, KL_E_NOT_FOUND, "User '%.*s' not found", KL_FMT(p->id));
+        return kl_fail(&u->cmd.err, KL_E_NOT_FOUND, "User '%.*s' not found", KL_FMT(p->id));
     }
     KL_TRY(rc);
-    return plan->kind == KL_PLAN_ALTER_USER ? alter(u, &old, s, &c->err) : drop(u, &old, s, &c->err);
+    return plan->kind == KL_PLAN_ALTER_USER ? alter(u, &old, s, &u->cmd.err) : drop(u, &old, s, &u->cmd.err);
+}
+
+/* What was changed, in words; never the password. */
+static struct kl_slice describe(const struct kl_plan *plan, struct kl_arena *arena) {
+    const struct kl_plan_user *p = plan->user;
+    bool role = p->set_role || plan->kind == KL_PLAN_CREATE_USER;
+    const char *text = kl_arena_printf(arena, "%s%s%s%s", role ? "role " : "", role ? kl_role_name(p->role) : "",
+        p->set_password ? (role ? ", password" : "password") : "", p->set_email ? (role || p->set_password ? ", email" : "email") : "");
+    return text != NULL && text[0] != '\0' ? kl_slice_str(text) : KL_SLICE_NONE;
+}
+
+static enum kl_rc apply(struct kl__cmd *c, struct kl__writer *w, struct kl__shard *s) {
+    struct user_stmt *u = KL_CONTAINER_OF(c, struct user_stmt, cmd);
+    struct kl__audit_entry e;
+    bool changed;
+    KL_TRY(change(u, w, s, &changed));
+    if (changed && kl__audit_of(u->stmt, &w->scratch, &e)) {
+        e.details = describe(u->stmt->bound.plan, &w->scratch);
+        e.subject = u->stmt->bound.plan->user->id;
+        kl__audit(s->batch, &e);
+    }
+    return KL_OK;
 }
 
 /* On the loop. */

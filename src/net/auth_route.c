@@ -213,6 +213,7 @@ static void on_done(struct kl_auth_op *op) {
 
 static void submit(struct kl_net__request *r) {
     r->auth.loopback = r->local;
+    r->auth.client_ip = kl_slice_str(r->ip_text);
     r->auth.arena = &r->arena;
     r->auth.done = on_done;
     r->auth.ctx = r;

@@ -29,6 +29,7 @@ static enum kl_rc open_data_dir(struct kl_server *s, struct kl_err *err) {
     }
     KL_TRY(rc);
     s->temp_dir = kl_xprintf("%s/tmp", dir);
+    s->storage_dir = kl_xprintf("%s/storage", dir);
     if (kl_path_exists(s->temp_dir)) {
         KL_TRY(kl_dir_remove(s->temp_dir));
     }
@@ -99,6 +100,7 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
         .executor = executor_of(c),
         .query_memory_bytes = (size_t)c->execution_query_memory_bytes / query_threads,
         .temp_dir = s->temp_dir,
+        .storage_dir = s->storage_dir,
         .statement_timeout_ms = c->execution_statement_timeout_ms,
         .transaction_timeout_ms = c->execution_transaction_timeout_ms,
         .row_cache_bytes = (size_t)c->storage_row_cache_bytes,
@@ -271,6 +273,7 @@ void kl_server_free(struct kl_server *s) {
         kl_file_unlock(s->lock_fd);
     }
     free(s->temp_dir);
+    free(s->storage_dir);
     free(s->cors_methods);
     free(s->cors_headers);
     free(s->cors_expose);

@@ -9,7 +9,7 @@
 struct kl_server {
     const struct kl_config *config; /* borrowed */
     int lock_fd;                    /* of the data directory, -1: none */
-    char *temp_dir;
+    char *temp_dir, *storage_dir;
     struct kl_store *store;
     struct kl_catalog *catalog;
     struct kl_tokens *tokens;
