@@ -320,30 +320,45 @@ static enum kl_rc relation_columns(struct kl_binder *b, const struct withs *w,
                     : KL_OK;
 }
 
-static bool in_using(const PgQuery__JoinExpr *j, const char *name) {
-    for (size_t i = 0; i < j->n_using_clause; i++) {
-        if (same_name(j->using_clause[i]->string->sval, name)) {
+static bool is_system(const char *name) {
+    return same_name(name, "_seq") || same_name(name, "_deleted");
+}
+
+static bool has(const struct columns *c, const char *name) {
+    for (size_t i = 0; i < c->n; i++) {
+        if (same_name(c->list[i].name, name)) {
             return true;
         }
     }
     return false;
 }
 
-/* What USING names comes once, and first. */
+/* What USING names, or both sides of a NATURAL join have, comes once and first. */
 static enum kl_rc join_columns(struct kl_binder *b, const struct withs *w,
     const PgQuery__JoinExpr *j, struct columns *out, struct kl_err *err) {
-    struct columns sides = {0};
-    if (j->is_natural || j->alias) {
+    struct columns sides[2] = {0}, merged = {0};
+    if (j->alias) {
         return unknown_columns(err);
     }
-    KL_TRY(item_columns(b, w, j->larg, &sides, err));
-    KL_TRY(item_columns(b, w, j->rarg, &sides, err));
+    KL_TRY(item_columns(b, w, j->larg, &sides[0], err));
+    KL_TRY(item_columns(b, w, j->rarg, &sides[1], err));
     for (size_t i = 0; i < j->n_using_clause; i++) {
-        KL_TRY(add_column(b, out, NULL, j->using_clause[i]->string->sval, err));
+        KL_TRY(add_column(b, &merged, NULL, j->using_clause[i]->string->sval, err));
     }
-    for (size_t i = 0; i < sides.n; i++) {
-        if (!in_using(j, sides.list[i].name)) {
-            KL_TRY(add_column(b, out, sides.list[i].rel, sides.list[i].name, err));
+    for (size_t i = 0; j->is_natural && i < sides[0].n; i++) {
+        const char *name = sides[0].list[i].name;
+        if (!is_system(name) && has(&sides[1], name)) {
+            KL_TRY(add_column(b, &merged, NULL, name, err));
+        }
+    }
+    for (size_t i = 0; i < merged.n; i++) {
+        KL_TRY(add_column(b, out, NULL, merged.list[i].name, err));
+    }
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sides[k].n; i++) {
+            if (!has(&merged, sides[k].list[i].name)) {
+                KL_TRY(add_column(b, out, sides[k].list[i].rel, sides[k].list[i].name, err));
+            }
         }
     }
     return KL_OK;
@@ -385,10 +400,6 @@ static enum kl_rc item_columns(struct kl_binder *b, const struct withs *w, const
 }
 
 /* ---- the source of an INSERT ---- */
-static bool is_system(const char *name) {
-    return same_name(name, "_seq") || same_name(name, "_deleted");
-}
-
 /* The select list of one SELECT, with its stars written out. */
 static enum kl_rc write_out(struct kl_binder *b, const struct withs *w,
     const PgQuery__SelectStmt *s, PgQuery__SelectStmt *copy, struct kl_err *err) {
