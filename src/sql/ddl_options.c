@@ -164,11 +164,11 @@ static enum kl_rc set_storage(
                 KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
         }
     }
-    if (!kl_slice_eq_str(text, "local")) {
+    if (!kl_cat_storage(p->ctx->cat, text)) {
         return kl_fail_at(p->err, KL_E_NOT_FOUND, at, "Storage '%.*s' does not exist",
             KL_FMT(kl_slice(text.ptr, KL_MIN(text.len, (size_t)60))));
     }
-    c->options.storage_id = "local";
+    c->options.storage_id = text.ptr; /* followed by a NUL, as everything in an arena */
     return KL_OK;
 }
 

@@ -311,9 +311,6 @@ static void fill_options(
     if (!c->options.storage_id) {
         c->options.storage_id = "local";
     }
-    if (!c->has_retention) {
-        c->options.deleted_retention_hours = 168;
-    }
 }
 
 /* What CREATE TABLE and CREATE TABLE AS have in common: who may, what fits what, names. */

@@ -94,7 +94,7 @@ static void put_options(struct kl_buf *out, const struct kl_table *t) {
         if (o->max_buffer > 0) {
             kl_buf_printf(out, ", MAX_BUFFER = %u", o->max_buffer);
         }
-    } else if (o->deleted_retention_hours != 168) {
+    } else if (o->deleted_retention_hours > 0) {
         kl_buf_printf(out, ", DELETED_RETENTION_HOURS = %u", o->deleted_retention_hours);
     }
     if (o->flush_rows > 0 || o->flush_interval_s > 0) {

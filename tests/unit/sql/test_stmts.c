@@ -524,6 +524,13 @@ static void storages(void **state) {
     p = plan("CREATE STORAGE IF NOT EXISTS disk PATH '/data' TYPE filesystem CONFIG '{}';");
     assert_true(p->if_not_exists);
     assert_string_equal(p->storage->base_directory, "/data");
+    RUN("CREATE NAMESPACE app");
+    RUN("CREATE STORAGE Far-1 TYPE filesystem PATH '/far'");
+    assert_string_equal(
+        plan("CREATE TABLE app.t (a INT) WITH (STORAGE_ID = 'Far-1')")->create->options.storage_id,
+        "Far-1");
+    FAILS("CREATE TABLE app.t (a INT) WITH (STORAGE_ID = 'far-1')", KL_E_NOT_FOUND,
+        "Storage 'far-1' does not exist");
     p = plan("ALTER STORAGE 'disk' SET NAME 'a' SET CONFIG '{\"x\":1}', DESCRIPTION ''");
     assert_int_equal(p->kind, KL_PLAN_ALTER_STORAGE);
     assert_string_equal(p->storage->description, "");
