@@ -44,12 +44,9 @@ static enum kl_rc cannot_cast(struct pass *p, const struct kl_val *val, struct k
     if (may_see) {
         kl_val_to_text(val, &text);
     }
-    enum kl_rc rc = kl_fail(err, KL_E_CONSTRAINT, "Column '%s' of table %s cannot become %.*s: %s%.*s%s", p->t->cols[p->col].name,
+    enum kl_rc rc = kl_fail(err, KL_E_CONSTRAINT, "Column '%s' of table %s cannot become %.*s: %s%.*s%s%.200s", p->t->cols[p->col].name,
         p->t->qualified.ptr, KL_FMT(kl_buf_view(&type)), may_see ? "the value '" : "a value of another user does not fit",
-        (int)KL_MIN(text.len, (size_t)60), text.data ? text.data : "", may_see ? "' does not fit" : "");
-    if (may_see) {
-        kl_err_hint(err, "%.150s", why->msg);
-    }
+        (int)KL_MIN(text.len, (size_t)60), text.data ? text.data : "", may_see ? "' does not fit: " : "", may_see ? why->msg : "");
     kl_buf_deinit(&type);
     kl_buf_deinit(&text);
     return rc;
@@ -297,6 +294,14 @@ enum kl_rc kl__ddl_check_conditions(struct kl__ddl *d, struct kl_slice ns, struc
     return t != NULL ? check_conditions(d, t, err) : KL_OK;
 }
 
+static void say_unchanged(struct kl__ddl *d, const struct kl_table *t, const struct kl_alter *a) {
+    struct kl_buf what;
+    kl_buf_init(&what, 1024);
+    describe(t, a, &what);
+    kl__ddl_say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), t->version);
+    kl_buf_deinit(&what);
+}
+
 static enum kl_rc change(struct kl__ddl *d, const struct kl_table *t, const struct kl_alter *a, struct kl_err *err) {
     struct kl_catalog *c = d->run->e->o.catalog;
     uint32_t version;
@@ -304,25 +309,48 @@ static enum kl_rc change(struct kl__ddl *d, const struct kl_table *t, const stru
     if (a->op == KL_ALTER_RENAME && version != t->version) {
         KL_TRY(kl__ddl_check_conditions(d, kl_slice_str(t->ns), kl_slice_str(t->name), err));
     }
+    if (version == t->version) {
+        say_unchanged(d, t, a);
+        return KL_E_AGAIN;
+    }
     struct kl_buf what;
     kl_buf_init(&what, 1024);
     describe(t, a, &what);
-    if (version == t->version) {
-        kl__ddl_say(d, "Table %s unchanged: %.*s (version %u - no changes needed)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
-    } else {
-        kl__ddl_say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
-        d->change.altered = t->id;
-    }
+    kl__ddl_say(d, "Table %s altered successfully: %.*s (version %u)", t->qualified.ptr, KL_FMT(kl_buf_view(&what)), version);
+    d->change.altered = t->id;
     kl_buf_putc(&what, 0);
-    enum kl_rc rc = version == t->version ? KL_E_AGAIN : kl__ddl_audit(d, what.failed ? "" : what.data);
+    enum kl_rc rc = kl__ddl_audit(d, what.failed ? "" : what.data);
     kl_buf_deinit(&what);
     return rc;
+}
+
+/* IF EXISTS, IF NOT EXISTS of the column or constraint. */
+static bool nothing_to_do(const struct kl_plan *p, const struct kl_table *t, const struct kl_alter *a) {
+    switch (a->op) {
+    case KL_ALTER_ADD:
+        return p->if_not_exists && kl_table_col(t, a->add.name) >= 0;
+    case KL_ALTER_DROP:
+        return p->if_exists && kl_table_col(t, a->column) < 0;
+    case KL_ALTER_DROP_CHECK:
+        for (size_t i = 0; i < t->n_checks; i++) {
+            if (kl_slice_eq_str(a->column, t->checks[i].name)) {
+                return false;
+            }
+        }
+        return p->if_exists && named_unique(t, a) == NULL;
+    default:
+        return false;
+    }
 }
 
 enum kl_rc kl__ddl_alter_table(struct kl__ddl *d, struct kl_err *err) {
     struct kl_table *t;
     KL_TRY(find_table(d, &t));
     struct kl_alter a = *d->stmt->bound.plan->alter;
+    if (nothing_to_do(d->stmt->bound.plan, t, &a)) {
+        say_unchanged(d, t, &a);
+        return KL_E_AGAIN;
+    }
     const struct kl_index *unique = named_unique(t, &a);
     if (unique != NULL) {
         return drop_unique(d, t, unique, err);

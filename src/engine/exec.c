@@ -307,6 +307,9 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     case KL_PLAN_DESCRIBE:
         rc = kl_sql_describe(p->table, r->x->sink, &r->err);
         break;
+    case KL_PLAN_DESCRIBE_HISTORY:
+        rc = kl_sql_describe_history(p->table, r->x->sink, &r->err);
+        break;
     case KL_PLAN_SHOW_STATS:
         rc = kl__show_stats(r, s, &r->err);
         break;
