@@ -673,6 +673,35 @@ static void query_refusals(void **state) {
     REFUSED("UPDATE app.kv SET v = 1 FROM app.src WHERE true", KL_E_UNSUPPORTED, "FROM");
 }
 
+static void positions(void **state) {
+    static const struct {
+        const char *sql, *at;
+    } list[] = {
+        {"INSERT INTO app.kv (k) VALUES ('a') ON CONFLICT (k) DO UPDATE SET v = excluded.nope",
+            "excluded.nope"},
+        {"INSERT INTO app.kv (k) VALUES ('a'), ('b') ON CONFLICT (k) DO UPDATE SET nope = 1",
+            "nope"},
+        {"INSERT INTO app.kv (k) VALUES ('a') ON CONFLICT (k) DO UPDATE SET v = 1 WHERE v > 2",
+            "v > 2"},
+        {"INSERT INTO app.kv (k, v) VALUES ('a', 1), ('b', 2) RETURNING k, nope", "nope"},
+        {"UPDATE app.kv SET v = 2, nope = s.id FROM app.src s WHERE true", "nope"},
+        {"UPDATE app.kv SET v = s.nope FROM app.src s WHERE true RETURNING lower(nope)", "nope)"},
+        {"DELETE FROM app.kv USING app.nothing WHERE true", "app.nothing"},
+        {"INSERT INTO app.kv (k, nope) SELECT name, id FROM app.src", "nope"},
+        {"INSERT INTO app.kv SELECT nope FROM app.src", "nope"},
+    };
+    tables();
+    db.executor = KL_EXECUTOR_AUTO;
+    for (size_t i = 0; i < KL_LEN(list); i++) {
+        assert_int_not_equal(bind_params(list[i].sql, NULL, 0), KL_OK);
+        int want = (int)(strstr(list[i].sql, list[i].at) - list[i].sql) + 1;
+        if (db.err.position != want) {
+            fail_msg("%s: \"%s\" at %d, not %d", list[i].sql, db.err.msg, db.err.position, want);
+        }
+    }
+    db.executor = KL_EXECUTOR_NATIVE;
+}
+
 static void roles(void **state) {
     tables();
     RUN("CREATE TABLE app.public (id BIGINT PRIMARY KEY, v BIGINT) WITH (ACCESS_LEVEL='public')");
@@ -775,6 +804,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(asks_duckdb, db_setup, teardown),
         cmocka_unit_test_setup_teardown(nested_stars, db_setup, teardown),
         cmocka_unit_test_setup_teardown(query_refusals, db_setup, teardown),
+        cmocka_unit_test_setup_teardown(positions, db_setup, teardown),
         cmocka_unit_test_setup_teardown(roles, db_setup, teardown),
         cmocka_unit_test_setup_teardown(truncates, db_setup, teardown),
         cmocka_unit_test_setup_teardown(views, db_setup, teardown),
