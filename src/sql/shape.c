@@ -6,6 +6,7 @@
 #include "sql/shape_internal.h"
 
 #define MAX_LEVELS 64
+#define MAX_SPREAD ((size_t)1 << 22) /* values of a list's rows with what follows the list */
 #define MARK_VALUE 1
 #define MARK_AGAIN 2
 
@@ -568,14 +569,14 @@ static enum outcome run(struct shaper *s) {
 }
 
 /* Gives every row of the list the values that stand behind it: one row's plan has all it needs in
- * one stretch. */
+ * one stretch. False: too many. */
 static bool spread_tail(struct shaper *s) {
     size_t row = s->first_row_vals, tail = s->n_vals - s->n_rows * row, width = row + tail;
     if (s->n_rows == 1 || tail == 0) {
         s->first_row_vals = width;
         return true;
     }
-    if (s->n_rows > SIZE_MAX / sizeof(struct kl_val) / width) {
+    if (s->n_rows > MAX_SPREAD / width) {
         return false;
     }
     struct kl_val *vals = kl_arena_alloc(s->in->arena, s->n_rows * width * sizeof(*vals));
@@ -616,7 +617,7 @@ enum kl_rc kl_sql__shape(
     }
     bool collapsed = s.rows >= ROWS_AFTER;
     if (collapsed && !spread_tail(&s)) {
-        return kl_fail(err, KL_E_TOO_LARGE, "statement is too large");
+        return KL_OK; /* planned as written */
     }
     *ret = (struct kl_shape){.usable = true,
         .key = kl_slice(s.key, s.len),

@@ -12,7 +12,8 @@
  *     0x02 H L      again the value of index H * 64 + L, both with 0x20 added: a $n used twice
  *
  * Values are numbered from 1 in order of their markers. A VALUES list whose rows have one shape
- * stands in the key as its first row; the values of the rows follow each other.
+ * stands in the key as its first row; the values of the rows follow each other, each row's with
+ * those of ON CONFLICT and RETURNING behind the list.
  *
  * What would change its meaning as a parameter stays in the text: literals after a type name, type
  * modifiers, items of ORDER BY and GROUP BY; with GROUP BY or DISTINCT, where expressions must

@@ -155,6 +155,23 @@ static void rows(void **state) {
     gives("INSERT INTO t VALUES (1), (2) UNION ALL VALUES (3)",
         "insert into t values(<i>),(<i>)union all values(<i>)", "1|2|3");
     assert_int_equal(shape.n_rows, 0);
+    /* what would grow too large by it is planned as written */
+    struct kl_buf many = {0};
+    kl_buf_puts(&many, "INSERT INTO t VALUES (1)");
+    for (int i = 0; i < 100000; i++) {
+        kl_buf_puts(&many, ",(1)");
+    }
+    kl_buf_puts(&many, " RETURNING 1");
+    kl_buf_u8(&many, 0);
+    take(many.data);
+    assert_true(shape.usable && shape.n_values == 2 && shape.n_vals == 200002);
+    many.len--;
+    for (int i = 0; i < 100; i++) {
+        kl_buf_puts(&many, ",1");
+    }
+    kl_buf_u8(&many, 0);
+    unusable(many.data);
+    kl_buf_deinit(&many);
     struct kl_val given[] = {kl_val_i64(7), kl_val_i64(8)};
     params = given;
     n_params = 2;
