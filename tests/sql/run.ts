@@ -94,7 +94,8 @@ export async function runSteps(steps: Step[], target: Target): Promise<Outcome> 
       } else if (reply.status === 'error') {
         fault = `${reply.error!.code}: ${reply.error!.message}`;
       } else {
-        fault = compare(step, reply.results[reply.results.length - 1], labels);
+        const result = [...reply.results].reverse().find((r) => r.schema !== undefined) ?? reply.results[reply.results.length - 1];
+        fault = compare(step, result, labels);
       }
     } catch (e) {
       fault = (e as Error).message;
