@@ -249,13 +249,16 @@ static struct kl_slice target_of(const struct kl_plan *p, struct kl_arena *arena
     }
 }
 
+/* A session made inside the server may name no other actor than its user. */
+static struct kl_slice actor_of(const struct kl_session *s) { return s->actor.len > 0 ? s->actor : s->user; }
+
 bool kl__audit_of(const struct kl__stmt *s, struct kl_arena *arena, struct kl__audit_entry *ret) {
     const char *action = action_of(s->bound.plan->kind);
     if (action == NULL) {
         return false;
     }
     *ret = (struct kl__audit_entry){
-        .actor = s->session.actor, .action = kl_slice_str(action), .target = target_of(s->bound.plan, arena), .ip = s->session.client_ip};
+        .actor = actor_of(&s->session), .action = kl_slice_str(action), .target = target_of(s->bound.plan, arena), .ip = s->session.client_ip};
     return true;
 }
 
@@ -268,7 +271,7 @@ void kl__audit_statement(struct kl__run *r, const struct kl__stmt *s) {
     bool wrapped = s->inner.ptr != s->text.text.ptr; /* EXECUTE AS USER */
     if (wrapped) {
         e = (struct kl__audit_entry){
-            .actor = s->session.actor, .action = KL_S("EXECUTE_AS_USER"), .target = print(r->x->arena, "user:", s->session.user),
+            .actor = actor_of(&s->session), .action = KL_S("EXECUTE_AS_USER"), .target = print(r->x->arena, "user:", s->session.user),
             .details = kl_slice_str(kl_plan_kind_name(s->bound.plan->kind)), .ip = s->session.client_ip, .subject = s->session.user,
         };
         kl__audit_post(r->e, &e);
