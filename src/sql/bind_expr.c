@@ -228,6 +228,27 @@ static struct kl_slice op_name(const PgQuery__AExpr *e) {
                : KL_S("");
 }
 
+/* json ?| ARRAY['a', 'b'], ?& likewise: the keys are arguments. */
+static enum kl_rc bind_keys(struct kl_binder *b, const PgQuery__AExpr *e, struct kl_expr *json,
+    struct kl_expr **ret, struct kl_err *err) {
+    const PgQuery__AArrayExpr *keys = e->rexpr->a_array_expr;
+    struct kl_slice name = op_name(e);
+    struct kl_expr **args = KL_ARENA_ARRAY(b->eb.arena, struct kl_expr *, keys->n_elements + 1);
+    bool any = kl_slice_eq_str(name, "?|"), all = kl_slice_eq_str(name, "?&");
+    if ((!any && !all) || keys->n_elements == 0) {
+        return unsupported(b, e->location, err, "an array");
+    }
+    if (!args) {
+        return kl_sql__no_room(err);
+    }
+    args[0] = json;
+    for (size_t i = 0; i < keys->n_elements; i++) {
+        KL_TRY(kl_sql__bind_expr(b, keys->elements[i], &args[i + 1], err));
+    }
+    return kl_expr_call(&b->eb, any ? KL_S("?|*") : KL_S("?&*"), args, keys->n_elements + 1,
+        kl_sql__at(b, e->location), ret, err);
+}
+
 static enum kl_rc bind_op(
     struct kl_binder *b, const PgQuery__AExpr *e, struct kl_expr **ret, struct kl_err *err) {
     struct kl_expr *l = NULL, *r;
@@ -236,6 +257,9 @@ static enum kl_rc bind_op(
     }
     if (!e->rexpr) {
         return unsupported(b, e->location, err, "a postfix operator");
+    }
+    if (l && e->rexpr->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR) {
+        return bind_keys(b, e, l, ret, err);
     }
     KL_TRY(kl_sql__bind_expr(b, e->rexpr, &r, err));
     return kl_expr_op(&b->eb, op_name(e), l, r, kl_sql__at(b, e->location), ret, err);

@@ -74,9 +74,7 @@ enum how {
     NOT_REGEX,
     REGEX_I,
     NOT_REGEX_I,
-    JSON_GET,
-    JSON_TEXT,
-    JSON_HAS
+    JSON
 };
 static const struct operator{
     const char *name;
@@ -107,9 +105,16 @@ operators[] = {
     {"!~", NOT_REGEX, ""},
     {"~*", REGEX_I, ""},
     {"!~*", NOT_REGEX_I, ""},
-    {"->", JSON_GET, ""},
-    {"->>", JSON_TEXT, ""},
-    {"?", JSON_HAS, ""},
+    {"->", JSON, ""},
+    {"->>", JSON, ""},
+    {"?", JSON, ""},
+    {"#>", JSON, ""},
+    {"#>>", JSON, ""},
+    {"@>", JSON, ""},
+    {"<@", JSON, ""},
+    {"?|", JSON, ""},
+    {"?&", JSON, ""},
+    {"#-", JSON, ""},
 };
 static const struct operator unary[] = {
     {"-", INFIX, "-"},
@@ -312,15 +317,20 @@ enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n) {
     return KL_OK;
 }
 
-static enum kl_rc json(struct kl_dp *p, PgQuery__AExpr *e, enum how how) {
-    kl_dp__puts(p, how == JSON_GET    ? "json_extract("
-                   : how == JSON_TEXT ? "json_extract_string("
-                                      : "json_exists(");
-    KL_TRY(kl_dp__json(p, e->lexpr));
-    kl_dp__puts(p, ", ");
-    KL_TRY(kl_dp__json_key(p, e->rexpr));
-    kl_dp__puts(p, ")");
-    return KL_OK;
+static enum kl_rc json(struct kl_dp *p, PgQuery__AExpr *e, const char *name) {
+    PgQuery__Node *args[KL_DUCK_NATIVE_ARGS] = {e->lexpr, e->rexpr};
+    size_t n = 2;
+    if (e->rexpr->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR) {
+        PgQuery__AArrayExpr *keys = e->rexpr->a_array_expr;
+        bool any = strcmp(name, "?|") == 0, all = strcmp(name, "?&") == 0;
+        if ((!any && !all) || keys->n_elements == 0 || keys->n_elements >= KL_DUCK_NATIVE_ARGS) {
+            return no_operator(p, name, e->location);
+        }
+        memcpy(args + 1, keys->elements, keys->n_elements * sizeof(*args));
+        n = keys->n_elements + 1;
+        name = any ? "?|*" : "?&*";
+    }
+    return kl_dp__native(p, name, args, n, e->location);
 }
 
 static enum kl_rc unary_op(struct kl_dp *p, PgQuery__AExpr *e, const char *name) {
@@ -340,6 +350,11 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
     if (!e->lexpr) {
         return unary_op(p, e, name);
     }
+    bool two = name && (strcmp(name, "-") == 0 || strcmp(name, "||") == 0);
+    if (two && kl_dp__infer(p, e->lexpr).id == KL_T_JSON &&
+        (name[0] == '-' || kl_dp__infer(p, e->rexpr).id == KL_T_JSON)) {
+        return json(p, e, name[0] == '-' ? "-" : ":json_concat");
+    }
     for (size_t i = 0; name && i < KL_LEN(operators); i++) {
         const struct operator* o = & operators[i];
         if (strcmp(o->name, name) != 0) {
@@ -351,10 +366,8 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
             return arithmetic(p, e, o->print);
         case DIVISION:
             return division(p, e, o->print);
-        case JSON_GET:
-        case JSON_TEXT:
-        case JSON_HAS:
-            return json(p, e, o->how);
+        case JSON:
+            return json(p, e, o->name);
         case REGEX:
         case NOT_REGEX:
         case REGEX_I:

@@ -542,46 +542,83 @@ static enum kl_rc json_wrap(
 }
 
 static enum kl_rc special_json_get(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
-    static const struct {
-        const char *name;
-        size_t min_keys, max_keys;
-        const char *template;
-    } forms[] = {
-        {"json_get", 1, 32, "@"},
-        {"json_get_json", 1, 32, "@"},
-        {"json_extract_path", 1, 32, "@"},
-        {"json_as_text", 1, 32, "%"},
-        {"json_extract_path_text", 1, 32, "%"},
-        {"json_get_str", 1, 32, "(CASE WHEN json_type(@) = 'VARCHAR' THEN % END)"},
-        {"json_get_int", 1, 32,
-            "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT') THEN TRY_CAST(% AS BIGINT) END)"},
-        {"json_get_float", 1, 32,
-            "(CASE WHEN json_type(@) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST(% AS DOUBLE) "
-            "END)"},
-        {"json_get_bool", 1, 32,
-            "(CASE WHEN json_type(@) = 'BOOLEAN' THEN TRY_CAST(% AS BOOLEAN) END)"},
-        {"json_length", 0, 32,
-            "(CASE json_type(@) WHEN 'ARRAY' THEN CAST(json_array_length(@) AS BIGINT) WHEN "
-            "'OBJECT' THEN len(json_keys(@)) END)"},
-        {"json_array_length", 0, 0, "CAST(json_array_length(@) AS BIGINT)"},
-        {"json_object_keys", 0, 32, "(CASE WHEN json_type(@) = 'OBJECT' THEN json_keys(@) END)"},
-        {"json_contains", 1, 32, "(@ IS NOT NULL)"},
-        {"json_typeof", 0, 0,
-            "(CASE json_type(@) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN "
-            "'VARCHAR' THEN 'string' WHEN 'BOOLEAN' "
-            "THEN 'boolean' WHEN 'NULL' THEN 'null' WHEN NULL THEN NULL ELSE CASE WHEN @ IS NOT "
-            "NULL THEN 'number' END END)"},
-    };
     KL_TRY(check_plain(p, f));
-    const char *plain = strncmp(name, "jsonb_", 6) == 0 ? name + 6 : name + 5;
-    for (size_t i = 0; i < KL_LEN(forms); i++) {
-        if (strcmp(forms[i].name + 5, plain) == 0) {
-            size_t n_keys = f->n_args - 1;
-            if (f->n_args == 0 || n_keys < forms[i].min_keys || n_keys > forms[i].max_keys) {
-                return unknown(p, f);
-            }
-            return json_wrap(p, f, n_keys, forms[i].template);
-        }
+    return f->n_args == 0 || f->n_args > 32
+               ? unknown(p, f)
+               : json_wrap(p, f, f->n_args - 1,
+                     "(CASE WHEN json_type(@) = 'OBJECT' THEN json_keys(@) END)");
+}
+
+/* json_get_str(j, k1, k2): the keys but the last step down, one at a time. */
+static enum kl_rc json_steps(struct kl_dp *p, PgQuery__FuncCall *f, const char *name, size_t n) {
+    PgQuery__FuncCall inner = *f;
+    PgQuery__Node below, *pair[2] = {&below, f->args[n - 1]};
+    if (n <= 2) {
+        return kl_dp__native(p, name, f->args, n, f->location);
     }
-    return unknown(p, f);
+    PgQuery__Node step;
+    PgQuery__String text;
+    PgQuery__Node *names[1] = {&step};
+    pg_query__node__init(&below);
+    pg_query__node__init(&step);
+    pg_query__string__init(&text);
+    text.sval = (char *)"json_get";
+    step.node_case = PG_QUERY__NODE__NODE_STRING;
+    step.string = &text;
+    inner.n_args = n - 1;
+    inner.funcname = names;
+    inner.n_funcname = 1;
+    below.node_case = PG_QUERY__NODE__NODE_FUNC_CALL;
+    below.func_call = &inner;
+    return kl_dp__native(p, name, pair, 2, f->location);
+}
+
+static enum kl_rc special_json_path(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(check_plain(p, f));
+    size_t least = strcmp(name, "json_length") == 0 ? 1 : 2;
+    return f->n_args < least || f->n_args > 32 ? unknown(p, f) : json_steps(p, f, name, f->n_args);
+}
+
+/* A value as the text of its JSON; NULL stays NULL. */
+static enum kl_rc json_of(struct kl_dp *p, PgQuery__Node *n) {
+    struct kl_type t = kl_dp__infer(p, n);
+    bool open = kl_dp__open_param(p, n) || kl_dp__string_const(n);
+    if (t.id == KL_T_JSON || kl_type_is_integer(t.id) || t.id == KL_T_DECIMAL) {
+        return kl_dp__as(p, n, KL_TYPE(TEXT));
+    }
+    if (t.id == KL_T_UUID) {
+        kl_dp__puts(p, "('\"' || ");
+        KL_TRY(kl_dp__as(p, n, KL_TYPE(TEXT)));
+        kl_dp__puts(p, " || '\"')");
+        return KL_OK;
+    }
+    if ((t.id == KL_T_NULL && !open) || t.id == KL_T_EMBEDDING) {
+        kl_dp__puts(p, "CAST(to_json(");
+        KL_TRY(kl_dp__expr(p, n));
+        kl_dp__puts(p, ") AS VARCHAR)");
+        return KL_OK;
+    }
+    return kl_dp__native(p, ":json_of", &n, 1, kl_dp__location(n));
+}
+
+static enum kl_rc special_to_json(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    KL_TRY(want_args(p, f, 1, 1));
+    kl_dp__puts(p, "CAST(");
+    KL_TRY(json_of(p, f->args[0]));
+    kl_dp__puts(p, " AS JSON)");
+    return KL_OK;
+}
+
+static enum kl_rc special_json_build(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    bool object = strstr(name, "object") != NULL;
+    char duck_name[96];
+    KL_TRY(want_args(p, f, 0, KL_DUCK_NATIVE_ARGS));
+    KL_TRY(kl_dp__native_name(p, object ? ":json_object" : ":json_array", duck_name, sizeof(duck_name)));
+    kl_buf_printf(p->out, "CAST(%s(", duck_name);
+    for (size_t i = 0; i < f->n_args; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(object && i % 2 == 0 ? kl_dp__text(p, f->args[i]) : json_of(p, f->args[i]));
+    }
+    kl_dp__puts(p, ") AS JSON)");
+    return KL_OK;
 }

@@ -100,3 +100,13 @@ enum kl_rc kl_dp__native(
     kl_dp__puts(p, ")");
     return KL_OK;
 }
+
+enum kl_rc kl_dp__native_name(struct kl_dp *p, const char *name, char *out, size_t size) {
+    for (size_t i = 0; i < kl_func__count; i++) {
+        if (strcmp(kl_func__table[i].name, name) == 0) {
+            kl_func__duck_name(&kl_func__table[i], "t", out, size);
+            return KL_OK;
+        }
+    }
+    return kl_dp__refuse(p, -1, name);
+}

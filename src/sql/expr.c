@@ -237,6 +237,13 @@ static const struct {
     {"->", KL_OP_JSON_GET},
     {"->>", KL_OP_JSON_TEXT},
     {"?", KL_OP_JSON_HAS},
+    {"#>", KL_OP_JSON_PATH},
+    {"#>>", KL_OP_JSON_PATH_TEXT},
+    {"@>", KL_OP_JSON_CONTAINS},
+    {"<@", KL_OP_JSON_CONTAINED},
+    {"?|", KL_OP_JSON_HAS_ANY},
+    {"?&", KL_OP_JSON_HAS_ALL},
+    {"#-", KL_OP_JSON_DELETE_PATH},
     {"-", KL_OP_NEG},
     {"+", KL_OP_PLUS},
 };
@@ -285,6 +292,9 @@ enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl
     if (!left) {
         op = op == KL_OP_SUB ? KL_OP_NEG : op == KL_OP_ADD ? KL_OP_PLUS : KL_OP_NONE;
     }
+    if (op == KL_OP_SUB && left->type.id == KL_T_JSON) {
+        return call_operator(b, "-", left, right, position, ret, err);
+    }
     switch (op) {
     case KL_OP_ADD:
     case KL_OP_SUB:
@@ -321,7 +331,14 @@ enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl
     case KL_OP_JSON_TEXT:
         return call_operator(b, "->>", left, right, position, ret, err);
     case KL_OP_JSON_HAS:
-        return call_operator(b, "?", left, right, position, ret, err);
+    case KL_OP_JSON_PATH:
+    case KL_OP_JSON_PATH_TEXT:
+    case KL_OP_JSON_CONTAINS:
+    case KL_OP_JSON_CONTAINED:
+    case KL_OP_JSON_HAS_ANY:
+    case KL_OP_JSON_HAS_ALL:
+    case KL_OP_JSON_DELETE_PATH:
+        return call_operator(b, kl_expr__op_text(op), left, right, position, ret, err);
     case KL_OP_NONE:
         break;
     }

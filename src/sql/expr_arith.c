@@ -196,7 +196,8 @@ enum kl_rc kl_expr__concat(struct kl_expr_builder *b, struct kl_expr *l, struct 
     int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_type text = KL_TYPE(TEXT), type = text;
     if (l->type.id == KL_T_JSON && r->type.id == KL_T_JSON) {
-        return kl_fail_at(err, KL_E_UNSUPPORTED, position, "json || json is not supported");
+        struct kl_expr *pair[2] = {l, r};
+        return kl_expr_call(b, KL_S(":json_concat"), pair, 2, position, ret, err);
     }
     bool l_bytes = l->type.id == KL_T_BYTES, r_bytes = r->type.id == KL_T_BYTES;
     bool l_text = kl_type_is_text(l->type.id), r_text = kl_type_is_text(r->type.id);

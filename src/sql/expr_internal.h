@@ -63,6 +63,13 @@ enum kl_expr_opcode {
     KL_OP_JSON_GET,
     KL_OP_JSON_TEXT,
     KL_OP_JSON_HAS,
+    KL_OP_JSON_PATH,
+    KL_OP_JSON_PATH_TEXT,
+    KL_OP_JSON_CONTAINS,
+    KL_OP_JSON_CONTAINED,
+    KL_OP_JSON_HAS_ANY,
+    KL_OP_JSON_HAS_ALL,
+    KL_OP_JSON_DELETE_PATH,
 };
 
 typedef enum kl_rc kl_expr_eval_fn(
@@ -212,7 +219,21 @@ enum kl_json_kind {
     KL_JSON_ARRAY,
     KL_JSON_OBJECT
 };
+struct kl_json_cursor {
+    const char *at, *end;
+};
+struct kl_json_walk {
+    struct kl_json_cursor c;
+    bool object, first;
+};
 enum kl_json_kind kl_expr__json_kind(struct kl_slice json);
+/* Over the members of an object or the elements of an array; false when it is none. */
+bool kl_expr__json_walk(struct kl_json_walk *w, struct kl_slice json, bool object);
+/* The next one; false at the end, and where the text stops making sense. */
+bool kl_expr__json_next(
+    struct kl_json_walk *w, struct kl_slice *ret_key, struct kl_slice *ret_value);
+/* A quoted JSON string against plain text. */
+bool kl_expr__json_string_is(struct kl_slice quoted, struct kl_slice text);
 struct kl_slice kl_expr__json_member(
     struct kl_slice json, struct kl_slice key); /* ptr NULL: absent */
 struct kl_slice kl_expr__json_element(

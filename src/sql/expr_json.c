@@ -5,18 +5,14 @@
  * what cannot be read counts as absent. Of a repeated key the last one counts, as in PostgreSQL. */
 #include "sql/expr_internal.h"
 
-struct cursor {
-    const char *at, *end;
-};
-
-static void skip_space(struct cursor *c) {
+static void skip_space(struct kl_json_cursor *c) {
     while (
         c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')) {
         c->at++;
     }
 }
 
-static bool skip_string(struct cursor *c) {
+static bool skip_string(struct kl_json_cursor *c) {
     for (c->at++; c->at < c->end; c->at++) {
         if (*c->at == '\\') {
             c->at++;
@@ -35,7 +31,7 @@ static bool is_plain(char ch) {
 }
 
 /* Past one value; ret: its text. */
-static bool skip_value(struct cursor *c, struct kl_slice *ret) {
+static bool skip_value(struct kl_json_cursor *c, struct kl_slice *ret) {
     skip_space(c);
     const char *start = c->at;
     if (start == c->end) {
@@ -74,7 +70,7 @@ static bool skip_value(struct cursor *c, struct kl_slice *ret) {
 }
 
 enum kl_json_kind kl_expr__json_kind(struct kl_slice json) {
-    struct cursor c = {json.ptr, json.ptr + json.len};
+    struct kl_json_cursor c = {json.ptr, json.ptr + json.len};
     skip_space(&c);
     size_t left = (size_t)(c.end - c.at);
     if (left == 0) {
@@ -207,8 +203,7 @@ enum kl_rc kl_expr__json_unquote(
     return KL_OK;
 }
 
-/* A quoted JSON string against plain text. */
-static bool string_is(struct kl_slice quoted, struct kl_slice text) {
+bool kl_expr__json_string_is(struct kl_slice quoted, struct kl_slice text) {
     struct kl_slice in = inside_quotes(quoted);
     if (in.len == 0 || !memchr(in.ptr, '\\', in.len)) {
         return kl_slice_eq(in, text);
@@ -223,13 +218,8 @@ static bool string_is(struct kl_slice quoted, struct kl_slice text) {
 
 /* ---- walking ---- */
 
-struct walk {
-    struct cursor c;
-    bool object, first;
-};
-
-static bool walk_start(struct walk *w, struct kl_slice json, bool object) {
-    *w = (struct walk){.c = {json.ptr, json.ptr + json.len}, .object = object, .first = true};
+bool kl_expr__json_walk(struct kl_json_walk *w, struct kl_slice json, bool object) {
+    *w = (struct kl_json_walk){.c = {json.ptr, json.ptr + json.len}, .object = object, .first = true};
     skip_space(&w->c);
     if (w->c.at == w->c.end || *w->c.at != (object ? '{' : '[')) {
         return false;
@@ -238,8 +228,7 @@ static bool walk_start(struct walk *w, struct kl_slice json, bool object) {
     return true;
 }
 
-/* The next member or element; false at the end, and where the text stops making sense. */
-static bool walk_next(struct walk *w, struct kl_slice *ret_key, struct kl_slice *ret_value) {
+bool kl_expr__json_next(struct kl_json_walk *w, struct kl_slice *ret_key, struct kl_slice *ret_value) {
     skip_space(&w->c);
     if (w->c.at == w->c.end || *w->c.at == '}' || *w->c.at == ']') {
         return false;
@@ -266,11 +255,11 @@ static bool walk_next(struct walk *w, struct kl_slice *ret_key, struct kl_slice 
 }
 
 struct kl_slice kl_expr__json_member(struct kl_slice json, struct kl_slice key) {
-    struct walk w;
+    struct kl_json_walk w;
     struct kl_slice k, v, found = KL_SLICE_NONE;
-    if (walk_start(&w, json, true)) {
-        while (walk_next(&w, &k, &v)) {
-            found = string_is(k, key) ? v : found;
+    if (kl_expr__json_walk(&w, json, true)) {
+        while (kl_expr__json_next(&w, &k, &v)) {
+            found = kl_expr__json_string_is(k, key) ? v : found;
         }
     }
     return found;
@@ -278,23 +267,23 @@ struct kl_slice kl_expr__json_member(struct kl_slice json, struct kl_slice key) 
 
 int64_t kl_expr__json_length(struct kl_slice json) {
     enum kl_json_kind kind = kl_expr__json_kind(json);
-    struct walk w;
+    struct kl_json_walk w;
     struct kl_slice k, v;
     int64_t n = 0;
     if ((kind != KL_JSON_ARRAY && kind != KL_JSON_OBJECT) ||
-        !walk_start(&w, json, kind == KL_JSON_OBJECT)) {
+        !kl_expr__json_walk(&w, json, kind == KL_JSON_OBJECT)) {
         return -1;
     }
-    while (walk_next(&w, &k, &v)) {
+    while (kl_expr__json_next(&w, &k, &v)) {
         n++;
     }
     return n;
 }
 
 struct kl_slice kl_expr__json_element(struct kl_slice json, int64_t index) {
-    struct walk w;
+    struct kl_json_walk w;
     struct kl_slice k, v;
-    if (kl_expr__json_kind(json) != KL_JSON_ARRAY || !walk_start(&w, json, false)) {
+    if (kl_expr__json_kind(json) != KL_JSON_ARRAY || !kl_expr__json_walk(&w, json, false)) {
         return KL_SLICE_NONE;
     }
     if (index < 0) {
@@ -303,7 +292,7 @@ struct kl_slice kl_expr__json_element(struct kl_slice json, int64_t index) {
             return KL_SLICE_NONE;
         }
     }
-    while (walk_next(&w, &k, &v)) {
+    while (kl_expr__json_next(&w, &k, &v)) {
         if (index-- == 0) {
             return v;
         }
@@ -312,21 +301,21 @@ struct kl_slice kl_expr__json_element(struct kl_slice json, int64_t index) {
 }
 
 bool kl_expr__json_has(struct kl_slice json, struct kl_slice key) {
-    struct walk w;
+    struct kl_json_walk w;
     struct kl_slice k, v;
     switch (kl_expr__json_kind(json)) {
     case KL_JSON_OBJECT:
         return kl_expr__json_member(json, key).ptr != NULL;
     case KL_JSON_STRING:
-        return string_is(json, key);
+        return kl_expr__json_string_is(json, key);
     case KL_JSON_ARRAY:
         break;
     default:
         return false;
     }
-    if (walk_start(&w, json, false)) {
-        while (walk_next(&w, &k, &v)) {
-            if (kl_expr__json_kind(v) == KL_JSON_STRING && string_is(v, key)) {
+    if (kl_expr__json_walk(&w, json, false)) {
+        while (kl_expr__json_next(&w, &k, &v)) {
+            if (kl_expr__json_kind(v) == KL_JSON_STRING && kl_expr__json_string_is(v, key)) {
                 return true;
             }
         }

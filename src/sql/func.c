@@ -379,7 +379,7 @@ static enum kl_rc no_function(
         len += (size_t)snprintf(types + len, sizeof(types) - len, "%s%s", i ? ", " : "",
             kl_expr__type_name(args[i]->type.id));
     }
-    if (n == 2 && name.len > 0 && (name.ptr[0] == '-' || name.ptr[0] == '?')) {
+    if (n == 2 && name.len > 0 && strchr("-?#@<", name.ptr[0])) {
         return kl_expr__no_operator(kl_expr__opcode(name), args[0], args[1], position, err);
     }
     enum kl_rc rc = kl_fail_at(

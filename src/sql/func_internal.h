@@ -37,6 +37,14 @@ kl_func_fn kl_func__age, kl_func__date_bin, kl_func__justify_hours, kl_func__jus
     kl_func__isfinite, kl_func__to_date_type, kl_func__interval_div, kl_func__time_sub,
     kl_func__to_time, kl_func__to_interval; /* func_interval.c */
 kl_func_fn kl_func__to_char, kl_func__to_timestamp_text, kl_func__to_date; /* func_format.c */
+kl_func_fn kl_func__json_typeof, kl_func__json_array_length, kl_func__json_extract,
+    kl_func__json_extract_text, kl_func__json_strip_nulls, kl_func__json_set, kl_func__to_json,
+    kl_func__json_build_object, kl_func__json_build_array, kl_func__json_object_of,
+    kl_func__json_array_of, kl_func__json_concat, kl_func__json_delete_index,
+    kl_func__json_delete_key, kl_func__json_delete_path, kl_func__json_path,
+    kl_func__json_path_text, kl_func__json_holds, kl_func__json_is_held, kl_func__json_has_any,
+    kl_func__json_has_all, kl_func__json_has_any_of,
+    kl_func__json_has_all_of; /* func_jsonb.c */
 kl_func_fn kl_func__cbrt, kl_func__sinh, kl_func__cosh, kl_func__tanh, kl_func__asinh,
     kl_func__acosh, kl_func__atanh, kl_func__sin, kl_func__cos, kl_func__tan, kl_func__cot,
     kl_func__asin, kl_func__acos, kl_func__atan, kl_func__atan2, kl_func__degrees,

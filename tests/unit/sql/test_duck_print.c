@@ -517,12 +517,12 @@ static void test_functions(void **state) {
         {"SELECT j -> 'a', j -> 'a' -> 'b' -> 2, j ->> 'k/y', j ->> 'n', j -> 'n', j -> 'zz' FROM "
          "t WHERE id = 1",
             NULL, "JSON,JSON,TEXT,TEXT,JSON,JSON",
-            "{\"b\":[1,2,\"x\"]}|\"x\"|true|NULL|null|NULL;"},
-        {"SELECT j -> 0, j -> -1, j -> 1 FROM t WHERE id = 2", NULL, NULL, "10|{\"z\":1.5}|20;"},
+            "{\"b\": [1, 2, \"x\"]}|\"x\"|true|NULL|null|NULL;"},
+        {"SELECT j -> 0, j -> -1, j -> 1 FROM t WHERE id = 2", NULL, NULL, "10|{\"z\": 1.5}|20;"},
         {"SELECT j ? 'a', j ? 'zz', j ? 'n' FROM t WHERE id = 1", NULL, NULL, "true|false|true;"},
         {"SELECT json_get(j, 'a', 'b'), json_get_int(j, 'a', 'b', 0), json_get_str(j, 'a', 'b', "
          "2), json_get_bool(j, 'k/y'), json_as_text(j, 'a', 'b', 1) FROM t WHERE id = 1",
-            NULL, NULL, "[1,2,\"x\"]|1|x|true|2;"},
+            NULL, NULL, "[1, 2, \"x\"]|1|x|true|2;"},
         {"SELECT json_length(j), json_length(j, 'a', 'b'), json_contains(j, 'a'), json_contains(j, "
          "'x'), json_object_keys(j) FROM t WHERE id = 1",
             NULL, "BIGINT,BIGINT,BOOLEAN,BOOLEAN,TEXT", "3|3|true|false|[\"a\",\"k/y\",\"n\"];"},
@@ -564,7 +564,7 @@ static void test_the_rest_of_the_list(void **state) {
             NULL, NULL, "2024-01-02|true|36|alice|alice;"},
         {"SELECT json_extract_path(j, 'a', 'b'), json_extract_path_text(j, 'k/y'), "
          "json_get_json(j, 'a') FROM t WHERE id = 1",
-            NULL, NULL, "[1,2,\"x\"]|true|{\"b\":[1,2,\"x\"]};"},
+            NULL, NULL, "[1, 2, \"x\"]|true|{\"b\": [1, 2, \"x\"]};"},
         {"SELECT jsonb_build_object('a', 1), json_build_array(1, 'x'), jsonb_build_array(), "
          "to_jsonb('x'::text), jsonb_typeof('1'::json), jsonb_array_length('[1]'::json)",
             NULL, NULL, "{\"a\":1}|[1,\"x\"]|[]|\"x\"|number|1;"},
@@ -591,7 +591,7 @@ static void test_the_rest_of_the_list(void **state) {
         {"SELECT dense_rank() OVER w, percent_rank() OVER w, cume_dist() OVER w, last_value(id) "
          "OVER w, nth_value(id, 1) OVER w FROM t WINDOW w AS (ORDER BY id) ORDER BY id LIMIT 1",
             NULL, NULL, "1|0|0.25|1|1;"},
-        {"SELECT 1.0::float8::text, '[1]'::json -> '0'", NULL, NULL, "1|1;"},
+        {"SELECT 1.0::float8::text, '[1]'::json -> '0'", NULL, NULL, "1|NULL;"},
     };
     GOOD(list);
 }
@@ -724,7 +724,6 @@ static void test_what_is_refused(void **state) {
         {"WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x", KL_E_UNSUPPORTED,
             NULL},
         {"SELECT 1 OPERATOR(main.+) 1", KL_E_UNSUPPORTED, NULL},
-        {"SELECT '{\"a\":1}'::json @> '{}'", KL_E_UNSUPPORTED, "@>"},
         {"SELECT 'x'::int", KL_E_TYPE, NULL},
         {"SELECT '2024-02-30'::date", KL_E_TYPE, NULL},
         {"SELECT 1::regclass", KL_E_UNSUPPORTED, NULL},

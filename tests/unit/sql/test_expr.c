@@ -218,7 +218,6 @@ static void unknown_things_are_unsupported(void **state) {
     assert_int_equal(refused("json_object_keys(doc)"), KL_E_UNSUPPORTED);
     assert_int_equal(refused("round(n::double precision, 1)"), KL_E_UNSUPPORTED);
     assert_int_equal(refused("regexp_replace(name, '(?=x)', '')"), KL_E_UNSUPPORTED);
-    assert_int_equal(refused("doc || doc"), KL_E_UNSUPPORTED);
     assert_int_equal(refused("name ~ '(?=x)'"), KL_E_UNSUPPORTED);
     assert_int_equal(refused("lower(n)"), KL_E_TYPE);
     assert_string_equal(p.err.msg, "function lower(integer) does not exist");
