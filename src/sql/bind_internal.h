@@ -138,6 +138,30 @@ enum kl_rc kl_sql__bind_set_exprs(struct kl_binder *b, PgQuery__Node *const *lis
     const struct kl_expr ***ret, struct kl_err *err);
 bool kl_sql__is_default(const PgQuery__Node *n); /* NULL too */
 
+/* ---- bind_star.c ---- */
+struct kl_star_column {
+    const char *rel; /* NULL: without qualifier */
+    const char *name;
+};
+struct kl_columns {
+    struct kl_star_column *list;
+    size_t n, cap;
+};
+/* WITH clauses in sight; of the innermost only the first n_seen. */
+struct kl_withs {
+    const struct kl_withs *outer;
+    const PgQuery__WithClause *with;
+    size_t n_seen;
+    unsigned depth;
+    size_t *steps; /* left, for the whole statement */
+};
+/* The columns that `*` or `rel.*` stands for in a SELECT. KL_E_UNSUPPORTED: not known. */
+enum kl_rc kl_sql__star_columns(struct kl_binder *b, const struct kl_withs *w,
+    const PgQuery__SelectStmt *s, const PgQuery__ColumnRef *star, struct kl_columns *out,
+    struct kl_err *err);
+bool kl_sql__same_name(const char *a, const char *b);
+bool kl_sql__is_system_name(const char *name); /* _seq, _deleted */
+
 /* ---- bind_source.c ---- */
 /* What UPDATE and DELETE have in common. */
 struct kl_change_parts {
