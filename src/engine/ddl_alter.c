@@ -345,6 +345,10 @@ static bool nothing_to_do(const struct kl_plan *p, const struct kl_table *t, con
 
 enum kl_rc kl__ddl_alter_table(struct kl__ddl *d, struct kl_err *err) {
     struct kl_table *t;
+    if (d->stmt->bound.plan->table == NULL) {
+        kl__ddl_say(d, "Table %.*s does not exist (skipped)", KL_FMT(d->stmt->bound.plan->name));
+        return KL_E_AGAIN;
+    }
     KL_TRY(find_table(d, &t));
     struct kl_alter a = *d->stmt->bound.plan->alter;
     if (nothing_to_do(d->stmt->bound.plan, t, &a)) {

@@ -310,6 +310,13 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     case KL_PLAN_DESCRIBE_HISTORY:
         rc = kl_sql_describe_history(p->table, r->x->sink, &r->err);
         break;
+    case KL_PLAN_SET: /* other settings have one value */
+        if (kl_slice_eq_str(p->name, "statement_timeout")) {
+            r->timeout_ms = r->e->o.statement_timeout_ms;
+            kl_parse_i64(p->text, &r->timeout_ms); /* empty: the default again */
+        }
+        kl__run_message(r, 0, "SET");
+        break;
     case KL_PLAN_SHOW_STATS:
         rc = kl__show_stats(r, s, &r->err);
         break;
@@ -373,6 +380,7 @@ static void step(struct kl__run *r) {
         r->x->as_user = s->session.user;
         r->x->statement = r->i;
         r->e->statements++;
+        r->deadline_ns = r->timeout_ms > 0 ? kl_clock_mono_ns() + r->timeout_ms * 1000000 : 0;
         if (!start(r, s)) {
             return;
         }
@@ -444,9 +452,7 @@ void kl_engine_exec(struct kl_engine_loop *l, struct kl_exec *x) {
     x->run = r;
     x->session.actor = x->session.user;
     x->session.actor_role = x->session.role;
-    if (r->e->o.statement_timeout_ms > 0) {
-        r->deadline_ns = kl_clock_mono_ns() + r->e->o.statement_timeout_ms * 1000000;
-    }
+    r->timeout_ms = r->e->o.statement_timeout_ms;
     enum kl_rc rc = r->e->stopping ? kl_fail(&r->err, KL_E_SHUTTING_DOWN, "the server is shutting down") : check_limits(r);
     if (rc == KL_OK && bind_in_pool(x)) {
         rc = to_pool(r);

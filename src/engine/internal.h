@@ -253,7 +253,8 @@ struct kl__run {
     struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
     struct kl_snapshot *snap;   /* that a read-only transaction reads, else NULL */
     bool no_rows;               /* tables read as empty: only the columns of a query are wanted */
-    int64_t deadline_ns;
+    int64_t timeout_ms;         /* of a statement; 0: none */
+    int64_t deadline_ns;        /* of the statement under way; 0: none */
     struct kl_slice ddl_message; /* what the step under way answers, set with rc; else empty */
     enum kl_rc rc;              /* of the step under way */
     struct kl_err err;

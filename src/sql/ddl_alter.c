@@ -409,12 +409,7 @@ enum kl_rc kl_sql__parse_alter_table(struct kl_parser *p) {
         return kl_sql__no_room(p->err);
     }
     kl_sql__start_plan(p, KL_PLAN_ALTER_TABLE);
-    if (kl_sql__at_word(p, "if")) {
-        struct kl_parser look = *p;
-        if (kl_sql__take(&look, "if exists")) {
-            return kl_sql__refuse_here(p, "ALTER TABLE IF EXISTS", NULL);
-        }
-    }
+    bool if_exists = kl_sql__take(p, "if exists");
     struct kl_parser before = *p;
     if (kl_sql__take(p, "only") && p->tok.punct == '.') {
         p->scan = before.scan; /* a namespace of that name */
@@ -423,6 +418,10 @@ enum kl_rc kl_sql__parse_alter_table(struct kl_parser *p) {
     KL_TRY(kl_sql__take_table(p, &name));
     if (p->ctx->session->role < KL_ROLE_SERVICE) {
         return kl_fail(p->err, KL_E_PERMISSION_DENIED, "Insufficient privileges to alter table");
+    }
+    KL_TRY(kl_sql__table_label(p, &name, &p->plan->name));
+    if (if_exists && !kl_cat_table(p->ctx->cat, name.ns, name.name)) {
+        return KL_OK; /* what else it says cannot be judged without the table */
     }
     KL_TRY(kl_sql__known_table(p, &name, &t));
     KL_TRY(kl_auth_may_alter(p->ctx->session->role, t, p->err));
@@ -433,7 +432,7 @@ enum kl_rc kl_sql__parse_alter_table(struct kl_parser *p) {
     if (p->plan->kind == KL_PLAN_ALTER_TABLE) { /* not one that is another statement underneath */
         p->plan->alter = a;
     }
-    return kl_sql__table_label(p, &name, &p->plan->name);
+    return KL_OK;
 }
 
 /* ---- COMMENT ON ---- */

@@ -33,7 +33,7 @@ static enum kl_rc check_name(struct kl_parser *p, const struct kl_table_name *na
         return KL_OK; /* whether it may be replaced is the catalog's to say */
     }
     enum kl_rc rc = kl_fail_at(
-        p->err, KL_E_EXISTS, name->position, "'%.*s' is a table, not a view", KL_FMT(t->qualified));
+        p->err, KL_E_EXISTS, name->position, "Table %.*s already exists", KL_FMT(t->qualified));
     kl_err_hint(p->err, "Tables and views share their names: choose another.");
     return rc;
 }

@@ -35,7 +35,8 @@ enum kl_plan_kind {
     KL_PLAN_SUBSCRIBE,   /* live, table; over HTTP it only describes */
     KL_PLAN_USE,         /* name */
     KL_PLAN_CREATE_NAMESPACE, KL_PLAN_ALTER_NAMESPACE, KL_PLAN_DROP_NAMESPACE,
-    KL_PLAN_CREATE_TABLE, KL_PLAN_ALTER_TABLE, KL_PLAN_DROP_TABLE,
+    KL_PLAN_CREATE_TABLE, KL_PLAN_DROP_TABLE,
+    KL_PLAN_ALTER_TABLE, /* alter, table; table NULL: IF EXISTS found none. if_exists, if_not_exists: of the column or constraint */
     KL_PLAN_CREATE_USER, KL_PLAN_ALTER_USER, KL_PLAN_DROP_USER,
     KL_PLAN_DESCRIBE,    /* table: the nine columns of DESCRIBE TABLE; rows come from kl_sql_describe */
     KL_PLAN_SHOW_STATS,  /* table */
@@ -52,7 +53,8 @@ enum kl_plan_kind {
     KL_PLAN_DROP_STORAGE, /* name */
     KL_PLAN_CHECK_STORAGE, /* name, extended */
     KL_PLAN_DESCRIBE_HISTORY, /* table: one row a column and schema version; rows come from kl_sql_describe_history */
-    KL_PLAN_SET,          /* name, text: for the rest of the request; names: statement_timeout (milliseconds in text) */
+    KL_PLAN_SET,          /* name, text: for the rest of the request; statement_timeout: milliseconds in text, empty: the default again.
+                             Any other name has the only value that it can have: nothing to do */
 };
 
 /* How a native statement reaches its rows: by primary key, else by an index, else by the partition in _seq order. None of the expressions needs a row;
