@@ -7,10 +7,14 @@
  * A change of the catalog or of a user carries its record in its own batch: there is no change without a record and no record without
  * the change. What changes nothing (EXECUTE AS USER, SHOW ...) is posted to the metadata writer and shares a batch with others.
  *
+ * Of posted entries that repeat within a minute (same actor, action, target, details) the first is recorded, and the next one after that minute
+ * says how many there were.
+ *
  * Kept: 90 days and at most 100,000 entries. The sweep of tombstones removes what is beyond, as a range of keys. */
 #include "engine/audit.h"
 #include "engine/internal.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -143,7 +147,69 @@ static void finish_posted(struct kl_task *t) {
     free_posted(p);
 }
 
+/* ---- repeats ---- */
+
+/* A service that runs every statement as one of its users must not write a record for each: the first of a minute stands for the others, and the next
+ * one says how many there were. Entries may push each other out; then there is a record more. */
+#define REPEAT_US ((int64_t)60 * 1000000)
+#define SWEEP_AFTER 50000 /* records since the last sweep */
+
+static struct {
+    pthread_mutex_t lock; /* a leaf: nothing is taken while it is held */
+    struct {
+        uint64_t hash;
+        int64_t us;
+        uint32_t more;
+    } seen[4096];         /* guarded by lock */
+    uint32_t posted;      /* guarded by lock: since the last sweep */
+} recent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t hash_of(const struct kl_engine *e, const struct kl__audit_entry *entry) {
+    const struct kl_slice texts[] = {entry->actor, entry->action, entry->target, entry->details};
+    uint64_t h = (uint64_t)(uintptr_t)e;
+    for (size_t i = 0; i < KL_LEN(texts); i++) {
+        h = (h ^ kl_slice_hash(texts[i])) * 0x9e3779b97f4a7c15ull;
+    }
+    return h;
+}
+
+/* Whether the entry is to be recorded; *ret_more: how many like it were not. */
+static bool is_due(struct kl_engine *e, const struct kl__audit_entry *entry, int64_t now_us, uint32_t *ret_more, bool *ret_sweep) {
+    uint64_t h = hash_of(e, entry);
+    pthread_mutex_lock(&recent.lock);
+    size_t i = (h >> 32) % KL_LEN(recent.seen);
+    bool same = recent.seen[i].hash == h;
+    bool due = !same || now_us - recent.seen[i].us >= REPEAT_US || now_us < recent.seen[i].us;
+    *ret_more = same ? recent.seen[i].more : 0;
+    recent.seen[i].more = due ? 0 : recent.seen[i].more + 1;
+    if (due) {
+        recent.seen[i].hash = h;
+        recent.seen[i].us = now_us;
+        recent.posted++;
+    }
+    *ret_sweep = recent.posted >= SWEEP_AFTER;
+    recent.posted = *ret_sweep ? 0 : recent.posted;
+    pthread_mutex_unlock(&recent.lock);
+    return due;
+}
+
 void kl__audit_post(struct kl_engine *e, const struct kl__audit_entry *entry) {
+    char counted[128];
+    uint32_t more;
+    bool sweep;
+    if (!is_due(e, entry, kl_clock_wall_us(), &more, &sweep)) {
+        return;
+    }
+    if (sweep) {
+        kl__retention_sweep(e);
+    }
+    struct kl__audit_entry with_count = *entry;
+    if (more > 0) {
+        int n = snprintf(counted, sizeof(counted), "%.*s (%u more since the last entry)", (int)KL_MIN(entry->details.len, (size_t)60),
+            entry->details.ptr ? entry->details.ptr : "", more);
+        with_count.details = kl_slice(counted, (size_t)n);
+        entry = &with_count;
+    }
     struct posted *p = kl_xcalloc(1, sizeof(*p));
     kl_arena_init(&p->arena, 16 * KL__AUDIT_TEXT_MAX);
     p->entry = *entry;

@@ -23,7 +23,7 @@ struct kl_slice kl__audit_id(const struct kl__audit_entry *e, char out[KL__AUDIT
 
 /* Puts a record into the metadata shard's batch, so that it is there exactly when the change is. On the metadata writer. */
 void kl__audit(struct kl_batch *b, const struct kl__audit_entry *e);
-/* A record of its own, soon: nothing waits for it. Copies. Any thread. */
+/* A record of its own, soon: nothing waits for it. What repeats within a minute is counted, not recorded. Copies. Any thread. */
 void kl__audit_post(struct kl_engine *e, const struct kl__audit_entry *entry);
 /* Entries in order of time, out of one snapshot. Texts are borrowed for the call. Stops at the first code that is not KL_OK. Any thread. */
 typedef enum kl_rc kl__audit_visit(void *ctx, const struct kl__audit_entry *e, struct kl_err *err);

@@ -229,7 +229,9 @@ static void audit(void **state) {
     ok("CREATE NAMESPACE IF NOT EXISTS a; ALTER TABLE a.t DROP COLUMN IF EXISTS nope", NULL); /* changes nothing */
     bad("CREATE USER TABLE a.t (id INT PRIMARY KEY)", KL_E_EXISTS, "");
     ok("CREATE USER 'ann' WITH PASSWORD 'Very-Secret-1' ROLE user; DROP TABLE a.t", NULL);
-    ok("EXECUTE AS USER 'ann' (SELECT 1)", NULL);
+    for (int i = 0; i < 20; i++) { /* the first stands for all of this minute */
+        ok("EXECUTE AS USER 'ann' (SELECT 1)", NULL);
+    }
     h_exec(&H, "bob", KL_ROLE_USER, "EXECUTE AS USER 'ann' (SELECT 1)", &A);
     assert_int_equal(A.rc, KL_E_PERMISSION_DENIED);
     struct seen s = read_audit();
