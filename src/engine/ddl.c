@@ -225,6 +225,9 @@ enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err) {
 
 void kl__ddl_answer(struct kl__ddl *d, enum kl_rc rc) {
     struct kl__run *r = d->run;
+    if (d->ctas != NULL) {
+        rc = kl__ddl_ctas_end(d, rc);
+    }
     r->rc = rc;
     if (rc == KL_OK) {
         r->ddl_message = kl_slice_str(d->message);
@@ -248,6 +251,10 @@ void kl__ddl_to_writer(struct kl__ddl *d, enum kl_rc (*op)(struct kl__ddl_change
     d->change = (struct kl__ddl_change){
         .engine = d->run->e, .op = op, .ctx = d, .pause = op != operate || changes_a_table(d->stmt->bound.plan->kind)};
     d->call = (struct kl_shard_call){.shard = KL_SHARD_META, .run = run_ddl};
+    if (op != operate) {
+        kl_engine_call_always(d->run->e, &d->call);
+        return;
+    }
     enum kl_rc rc = kl_engine_call(d->run->e, &d->call);
     if (rc != KL_OK) {
         kl__ddl_answer(d, rc);

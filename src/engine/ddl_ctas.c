@@ -20,7 +20,6 @@ struct kl__ctas {
     struct kl_sink_col *cols; /* those kept */
     struct kl_val *vals;
     size_t n_given, n_kept;
-    bool inserting;           /* the table is there, the rows are on their way */
     bool dropping;            /* it is being removed again, because of rc and err */
     enum kl_rc rc;
     struct kl_err err;
@@ -81,12 +80,16 @@ static enum kl_rc run_query(struct kl__ctas *c, struct kl_err *err) {
     return rc;
 }
 
-/* Ends the statement on the way, without rows put in. */
-static void answer(struct kl__ctas *c, enum kl_rc rc) {
+enum kl_rc kl__ddl_ctas_end(struct kl__ddl *d, enum kl_rc rc) {
+    struct kl__ctas *c = d->ctas;
     kl__rows_free(c->rows);
     c->rows = NULL;
-    c->d->ctas = NULL;
-    kl__ddl_answer(c->d, rc);
+    d->ctas = NULL;
+    if (c->dropping) { /* what went wrong first counts */
+        d->run->err = c->err;
+        return c->rc;
+    }
+    return rc;
 }
 
 void kl__ddl_ctas_start(struct kl_task *t) {
@@ -103,7 +106,7 @@ void kl__ddl_ctas_start(struct kl_task *t) {
     d->ctas = c;
     enum kl_rc rc = p->with_data ? run_query(c, &r->err) : kl__ddl_query_columns(d, &r->err);
     if (rc != KL_OK) {
-        answer(c, rc);
+        kl__ddl_answer(d, rc);
         return;
     }
     kl__ddl_change_catalog(d);
@@ -210,12 +213,16 @@ static void insert_rows(struct kl_task *t) {
 
 void kl__ddl_ctas_created(struct kl__ddl *d) {
     struct kl__ctas *c = d->ctas;
-    if (c->dropping) {
-        d->run->err = c->err;
-        answer(c, c->rc);
-    } else if (!d->change.changed || c->rows->n == 0) {
-        answer(c, KL_OK);
-    } else {
-        kl__ddl_to_pool(d, insert_rows);
+    if (c->dropping || !d->change.changed || c->rows->n == 0) {
+        kl__ddl_answer(d, KL_OK);
+        return;
+    }
+    d->run->task.run = insert_rows;
+    enum kl_rc rc = kl_engine_pool_post(d->run->e, &d->run->task);
+    if (rc != KL_OK) {
+        struct kl_err err;
+        kl_err_clear(&err);
+        kl_fail(&err, rc, "the server is overloaded or stopping");
+        give_up(c, rc, &err);
     }
 }

@@ -50,7 +50,7 @@ void kl__ddl_say(struct kl__ddl *d, const char *fmt, ...) KL_PRINTF(2, 3);
 enum kl_rc kl__ddl_audit(struct kl__ddl *d, const char *details);
 /* The change that the statement asks for: on the metadata writer, then kl__ddl_answer. Any thread. */
 void kl__ddl_change_catalog(struct kl__ddl *d);
-/* Another change for the same statement, with the writers standing still; then the same way on. */
+/* Another change for the same statement, which undoes the first: never refused, with the writers standing still; then the same way on. */
 void kl__ddl_to_writer(struct kl__ddl *d, enum kl_rc (*op)(struct kl__ddl_change *c, struct kl_err *err));
 /* Ends the statement: run->rc and run->err, or message. Any thread. */
 void kl__ddl_answer(struct kl__ddl *d, enum kl_rc rc);
@@ -79,6 +79,8 @@ enum kl_rc kl__ddl_drop_view(struct kl__ddl *d, struct kl_err *err);
 void kl__ddl_ctas_start(struct kl_task *t);
 /* A change of it is done, on the metadata writer. */
 void kl__ddl_ctas_created(struct kl__ddl *d);
+/* Ends it; returns the statement's code. */
+enum kl_rc kl__ddl_ctas_end(struct kl__ddl *d, enum kl_rc rc);
 
 /* ---- ddl_storage.c ---- */
 void kl__ddl_storage_start(struct kl_task *t);

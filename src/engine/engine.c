@@ -63,6 +63,7 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
     e->o.plan_cache_entries = o->plan_cache_entries > 0 ? o->plan_cache_entries : 1000;
     e->o.deleted_retention_hours = o->deleted_retention_hours > 0 ? o->deleted_retention_hours : 168;
     e->user_shards = kl_catalog_user_shards(o->catalog);
+    e->residents = kl__residents_new(e, o->resident_bytes);
     e->key_stamps = kl_xcalloc(KL__KEY_STAMPS, sizeof(*e->key_stamps));
     e->log = kl_commit_log_new(o->store, o->sync);
     pthread_mutex_init(&e->pause_lock, NULL);
@@ -120,6 +121,7 @@ void kl_engine_free(struct kl_engine *e) {
     kl_pool_free(e->pool);
     kl__retention_free(e);
     kl_commit_log_free(e->log);
+    kl__residents_free(e->residents);
     free(e->key_stamps);
     free(e->table_log);
     free(e->shards);

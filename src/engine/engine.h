@@ -19,6 +19,7 @@
 #include "sql/sql.h"
 
 struct kl_engine;
+struct kl__cut;
 
 /* ---- what happened, for live queries (and topics later) ---- */
 enum kl_change_op { KL_CHANGE_INSERT, KL_CHANGE_UPDATE, KL_CHANGE_DELETE };
@@ -75,6 +76,7 @@ struct kl_engine_options {
     uint32_t stream_max_rows;     /* of one STREAM partition without MAX_BUFFER */
     size_t stream_max_bytes;      /* of all STREAM partitions */
     size_t row_cache_bytes;       /* rows read by primary key, all loops together; 0: none are kept */
+    size_t resident_bytes;        /* rows of partitions that are scanned often; 0: none are kept */
     size_t plan_cache_entries;    /* of each loop and query thread; 0: 1000 */
     uint32_t deleted_retention_hours; /* of tables that do not say; 0: 168 */
     struct kl_engine_listener listener; /* may be zero */
@@ -170,6 +172,7 @@ struct kl_scan {
     struct kl_slice user;       /* partition owner */
     struct kl_snapshot *snap;   /* NULL: latest (STREAM: always NULL) */
     struct kl_batch *batch;     /* on the shard's writer: rows of store + batch; then snap is NULL. Else NULL */
+    const struct kl__cut *cut;  /* the engine's own: snap is its snapshot; else NULL */
     const int16_t *slots;
     size_t n_slots;
     int64_t after_seq;          /* rows with _seq greater; 0: all */

@@ -4,6 +4,7 @@
 
 #include "engine/commit_log.h"
 #include "engine/engine.h"
+#include "engine/resident.h"
 #include "engine/rows.h"
 
 #define KL__DRAIN_MAX 512             /* commands of one batch */
@@ -99,6 +100,7 @@ struct kl_engine {
     struct kl__writer *writers;
     _Atomic bool stopping;
     _Atomic uint64_t *key_stamps; /* see row_cache.c; any thread */
+    struct kl__residents *residents;
     /* pausing */
     pthread_mutex_t pause_lock;
     pthread_cond_t pause_cond;
@@ -252,6 +254,7 @@ struct kl__run {
     uint64_t *scanned;          /* EXPLAIN ANALYZE: counts rows that sources deliver, else NULL */
     struct kl__writer *writer;  /* that a transaction runs on, while it does; else NULL */
     struct kl_snapshot *snap;   /* that a read-only transaction reads, else NULL */
+    struct kl__cut *cut;        /* the moment that the statement under way reads, or NULL */
     bool no_rows;               /* tables read as empty: only the columns of a query are wanted */
     int64_t timeout_ms;         /* of a statement; 0: none */
     int64_t deadline_ns;        /* of the statement under way; 0: none */

@@ -75,7 +75,8 @@ static enum kl_rc open_rows(struct kl__run *r, struct kl__stmt *s, const struct 
     }
     scan->table = t;
     scan->user = s->session.user;
-    scan->snap = scan->snap == NULL ? r->snap : scan->snap;
+    scan->cut = keyed(t) ? r->cut : NULL;
+    scan->snap = scan->cut != NULL ? scan->cut->snap : keyed(t) ? r->snap : NULL;
     scan->batch = r->writer != NULL ? kl__shard(r->e, kl_table_scope(t, scan->user, r->e->user_shards).shard)->batch : NULL;
     kl__eval_init(r, s, b, scan->arena, &ev);
     return kl__open_path(r->e, scan, path, &ev, r->rows, ret, err);
@@ -90,14 +91,41 @@ static enum kl_rc open_table(struct kl__run *r, struct kl__stmt *s, const struct
     return KL_OK;
 }
 
-enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
+/* ---- the moment that is read ---- */
+
+static bool scans_all(const struct kl_access_path *p) { return p->pk == NULL && p->index_id == 0 && !p->by_key && p->after_seq == NULL && p->upto_seq == NULL; }
+
+/* Is it worth waiting for a commit under way, since the rows are in memory, or will be? */
+static bool wants_memory(struct kl__run *r, const struct kl__stmt *s, const struct kl_table *t, const struct kl_access_path *p, bool few) {
+    if (!keyed(t) || p->pk != NULL) {
+        return false;
+    }
+    return scans_all(p) && !few ? kl__resident_want(r->e, t, s->session.user) : kl__resident_size(r->e, t, s->session.user) > 0;
+}
+
+/* Everything that the statement reads is read at one moment; transactions have their own. */
+static void begin_cut(struct kl__run *r, bool may_wait, struct kl__cut *cut) {
+    r->cut = NULL;
+    if (r->writer == NULL && r->snap == NULL) {
+        kl__cut_take(r->e, may_wait, cut);
+        r->cut = cut;
+    }
+}
+
+static void end_cut(struct kl__run *r) {
+    if (r->cut != NULL) {
+        kl__cut_release(r->e, r->cut);
+        r->cut = NULL;
+    }
+}
+
+static enum kl_rc select_rows(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
     bool on_loop, struct kl_err *err) {
     const struct kl_plan *p = b->plan;
     struct kl_source *src = NULL;
     struct limited limited;
     struct kl_eval ev;
     struct kl_scan scan = {.slots = p->select->slots, .n_slots = p->select->n_slots, .arena = scratch};
-    r->rows = on_loop ? r->l->rows : NULL;
     if (p->table == NULL) {
         src = kl__scan_dual();
     } else {
@@ -113,6 +141,24 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct k
     return limit_reached(sink, to, rc);
 }
 
+enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct kl_bound *b, struct kl_sink *to, struct kl_arena *scratch,
+    bool on_loop, struct kl_err *err) {
+    const struct kl_plan *p = b->plan;
+    struct kl__cut cut;
+    r->rows = on_loop ? r->l->rows : NULL;
+    if (p->table == NULL || !keyed(p->table)) {
+        return select_rows(r, s, b, to, scratch, on_loop, err);
+    }
+    if (on_loop) { /* point reads, and what the store delivers in a moment */
+        bool long_scan = scans_all(&p->access) && !p->access.ordered && kl__resident_size(r->e, p->table, s->session.user) > KL__LOOP_SCAN_ROWS;
+        return long_scan ? KL_E_AGAIN : select_rows(r, s, b, to, scratch, true, err);
+    }
+    begin_cut(r, wants_memory(r, s, p->table, &p->access, p->access.ordered && p->select->limit != NULL), &cut);
+    enum kl_rc rc = select_rows(r, s, b, to, scratch, false, err);
+    end_cut(r);
+    return rc;
+}
+
 /* ---- DuckDB ---- */
 
 struct duck_read {
@@ -120,7 +166,6 @@ struct duck_read {
     struct kl__stmt *s;
     const struct kl_bound *b;
     struct kl_arena *arena;
-    struct kl_snapshot *snap; /* one for all the tables of the statement */
 };
 
 static enum kl_rc duck_open(void *ctx, size_t n, const unsigned *needed, size_t n_needed, struct kl_source **ret, struct kl_err *err) {
@@ -134,7 +179,7 @@ static enum kl_rc duck_open(void *ctx, size_t n, const unsigned *needed, size_t 
         slots[i] = ps->slots[needed[i]];
     }
     struct kl_scan scan = {
-        .slots = slots, .n_slots = n_needed, .arena = d->arena, .snap = keyed(ps->table) ? d->snap : NULL,
+        .slots = slots, .n_slots = n_needed, .arena = d->arena,
     };
     return open_table(d->r, d->s, d->b, ps->table, &ps->access, &scan, ret, err);
 }
@@ -153,6 +198,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     const struct kl_plan_duck *p = b->plan->duck;
     struct duck_read d = {.r = r, .s = s, .b = b, .arena = &w->scratch};
     struct limited limited;
+    struct kl__cut cut;
     r->rows = NULL;
     KL_TRY(worker_duck(w, err));
     struct kl_duck_scan *scans = KL_ARENA_ARRAY(&w->scratch, struct kl_duck_scan, p->n_scans + 1);
@@ -162,7 +208,11 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     for (size_t i = 0; i < p->n_scans; i++) {
         scans[i] = (struct kl_duck_scan){.cols = p->scans[i].cols, .n_cols = p->scans[i].n_slots};
     }
-    d.snap = r->writer != NULL || r->snap != NULL ? r->snap : kl_snapshot_take(r->e->o.store);
+    bool may_wait = false;
+    for (size_t i = 0; i < p->n_scans && r->writer == NULL && r->snap == NULL; i++) {
+        may_wait |= wants_memory(r, s, p->scans[i].table, &p->scans[i].access, false);
+    }
+    begin_cut(r, may_wait, &cut);
     struct kl_duck_query q = {
         .plan_id = b->plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
         .params = b->vals, .n_params = b->n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
@@ -170,9 +220,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
     };
     struct kl_sink *sink = limit_rows(r, to, p->limited, &limited);
     enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);
-    if (d.snap != r->snap) {
-        kl_snapshot_release(r->e->o.store, d.snap);
-    }
+    end_cut(r);
     return limit_reached(sink, to, rc);
 }
 

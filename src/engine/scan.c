@@ -170,7 +170,7 @@ enum kl_rc kl_engine_scan(
     switch (scan->table->type) {
     case KL_TABLE_USER:
     case KL_TABLE_SHARED:
-        return kl__scan_rows(e, scan, ret);
+        return kl__scan_resident(e, scan, ret) ? KL_OK : kl__scan_rows(e, scan, ret);
     case KL_TABLE_STREAM:
         return open_stream_scan(e, scan, ret, err);
     case KL_TABLE_SYSTEM:

@@ -36,6 +36,8 @@ struct range_scan {
     bool pinned;
     struct kl_pinned row;
     struct kl_buf bytes; /* of a row that came through a batch */
+    struct kl__resident *resident; /* NULL: rows come from the store */
+    uint64_t stamp;
     int16_t slots[];
 };
 
@@ -290,6 +292,9 @@ static enum kl_rc walk_to(
 static enum kl_rc fetch(
     struct range_scan *s, int64_t seq, struct kl_slice *ret, struct kl_err *err) {
     struct kl_key k;
+    if (s->resident) {
+        return kl__resident_row(s->resident, s->stamp, seq, ret) ? KL_OK : KL_E_NOT_FOUND;
+    }
     kl_key_row(&k, &s->scope, s->base.table->id, seq);
     if (s->batch) {
         KL_TRY(kl_batch_get(s->batch, KL_CF_ROW, kl_key_view(&k), &s->bytes, err));
@@ -357,6 +362,7 @@ static void range_close(struct kl_source *source) {
     }
     kl_iter_free(s->it);
     kl_iter_free(s->rows);
+    kl__resident_release(s->resident);
     kl_snapshot_release(s->engine->o.store, s->own_snap);
     kl_buf_deinit(&s->bytes);
     free(s);
@@ -414,7 +420,11 @@ static enum kl_rc open_scan(struct range_scan *s, const struct kl_scan *scan,
         s->snap = scan->snap ? scan->snap : s->own_snap;
     }
     s->it = open_iter(s, path->index_id ? KL_CF_IDX : KL_CF_PK, prefix);
-    if (s->needs_row && !s->batch) {
+    if (s->needs_row && scan->cut) {
+        s->resident = kl__resident_at(s->engine, scan->table, scan->user, scan->cut);
+        s->stamp = scan->cut->stamp;
+    }
+    if (s->needs_row && !s->batch && !s->resident) {
         struct kl_key partition;
         kl_key_partition(&partition, &s->scope, scan->table->id);
         s->rows = open_iter(s, KL_CF_ROW, kl_key_view(&partition));

@@ -28,6 +28,10 @@ enum kl_rc kl__scan_rows(struct kl_engine *e, const struct kl_scan *scan, struct
 /* To the last key below `key`; invalid when there is none. */
 void kl__iter_before(struct kl_iter *it, struct kl_slice key);
 
+/* ---- scan_resident.c: a partition that is in memory ---- */
+/* False: it is not, or not at the moment of scan->cut. */
+bool kl__scan_resident(struct kl_engine *e, const struct kl_scan *scan, struct kl_source **ret);
+
 /* ---- scan_key.c: one row by primary key ---- */
 /* Where a primary key entry says that its row is. */
 bool kl__place_decode(struct kl_slice value, int64_t *ret_seq);

@@ -75,7 +75,7 @@ void kl__cmd_post_always(struct kl__cmd *c) {
 }
 
 enum kl_rc kl__writer_change(struct kl__writer *w, const struct kl_change *c, struct kl_err *err) {
-    if (w->engine->o.listener.committed == NULL) {
+    if (w->engine->o.listener.committed == NULL && w->engine->o.resident_bytes == 0) {
         return KL_OK;
     }
     KL_GROW(w->changes, w->cap_changes, w->n_changes + 1);
@@ -203,15 +203,18 @@ static void flush(struct kl__writer *w, bool all) {
         return;
     }
     kl_err_clear(&err);
-    if (commit_dirty(w, all, &err) != KL_OK) {
+    kl__residents_commit_begin(w->engine);
+    enum kl_rc rc = commit_dirty(w, all, &err);
+    kl__residents_commit_end(w->engine, w->changes, rc == KL_OK ? w->n_changes : 0);
+    if (rc != KL_OK) {
         kl_log_error(TARGET, "commit failed, the server takes no further writes: %s", err.msg);
         fail_durable(w, &err);
     }
     kl__keys_changed(w);
-    if (w->n_changes > 0) {
+    if (w->n_changes > 0 && w->engine->o.listener.committed != NULL) {
         tell_committed(w, all);
-        w->n_changes = 0;
     }
+    w->n_changes = 0;
     kl_arena_reset(&w->drain);
     answer_all(w);
 }
@@ -259,6 +262,7 @@ static void pass_on_table_changes(struct kl__writer *w) {
     struct kl__table_change c;
     while (next_table_change(w, &c)) {
         if (c.table == NULL) {
+            kl__residents_drop_table(e, c.table_id);
             for (unsigned i = w->index; i < e->n_shards; i += e->n_writers) {
                 kl__streams_drop_table(e->shards[i].streams, c.table_id);
             }

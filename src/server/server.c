@@ -104,6 +104,7 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
         .statement_timeout_ms = c->execution_statement_timeout_ms,
         .transaction_timeout_ms = c->execution_transaction_timeout_ms,
         .row_cache_bytes = (size_t)c->storage_row_cache_bytes,
+        .resident_bytes = (size_t)c->storage_resident_bytes,
         .default_query_limit = (uint64_t)c->limits_default_query_limit,
         .max_query_limit = (uint64_t)c->limits_max_query_limit,
         .max_sql_bytes = (size_t)c->limits_max_sql_bytes,
