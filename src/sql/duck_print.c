@@ -306,7 +306,8 @@ static enum kl_rc values_lists(struct kl_dp *p, PgQuery__SelectStmt *s) {
 }
 
 /* SELECT .. FROM .. WHERE .. GROUP BY .. HAVING .. WINDOW */
-static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
+static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s, bool want) {
+    const struct kl_dp_cols *cols = NULL;
     struct kl_buf *out = p->out, from;
     kl_buf_init(&from, KL_DP_MAX_TEXT);
     p->out = &from;
@@ -318,6 +319,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
     }
     if (rc == KL_OK) {
         rc = targets(p, s);
+        cols = want ? kl_dp__cols_of_targets(p, s) : NULL;
     }
     kl_buf_slice(out, kl_buf_view(&from));
     out->failed |= from.failed;
@@ -335,7 +337,9 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s) {
         kl_dp__puts(p, " HAVING ");
         KL_TRY(kl_dp__condition(p, s->having_clause, "HAVING"));
     }
-    return window_clause(p, s);
+    KL_TRY(window_clause(p, s));
+    p->told = cols;
+    return KL_OK;
 }
 
 static enum kl_rc operand(struct kl_dp *p, PgQuery__SelectStmt *s) {
@@ -345,7 +349,7 @@ static enum kl_rc operand(struct kl_dp *p, PgQuery__SelectStmt *s) {
     return KL_OK;
 }
 
-static enum kl_rc set_operation(struct kl_dp *p, PgQuery__SelectStmt *s) {
+static enum kl_rc set_operation(struct kl_dp *p, PgQuery__SelectStmt *s, bool want) {
     const char *op = s->op == PG_QUERY__SET_OPERATION__SETOP_UNION       ? " UNION "
                      : s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT ? " INTERSECT "
                      : s->op == PG_QUERY__SET_OPERATION__SETOP_EXCEPT    ? " EXCEPT "
@@ -353,10 +357,15 @@ static enum kl_rc set_operation(struct kl_dp *p, PgQuery__SelectStmt *s) {
     if (!op || !s->larg || !s->rarg) {
         return kl_dp__refuse(p, -1, "this set operation");
     }
+    p->want_cols = want;
     KL_TRY(operand(p, s->larg));
+    const struct kl_dp_cols *left = p->told;
     kl_dp__puts(p, op);
     kl_dp__puts(p, s->all ? "ALL " : "");
-    return operand(p, s->rarg);
+    p->want_cols = want;
+    KL_TRY(operand(p, s->rarg));
+    p->told = want ? kl_dp__cols_met(p, left, p->told) : NULL;
+    return KL_OK;
 }
 
 static bool is_null_const(const PgQuery__Node *n) {
@@ -432,7 +441,9 @@ static enum kl_rc print_cte(struct kl_dp *p, PgQuery__CommonTableExpr *c, struct
     cte->keyword_at = p->out->len;
     kl_buf_printf(p->out, "%*s", (int)strlen(CTE_KEYWORD), always ? CTE_KEYWORD : "");
     unsigned refs = cte->refs;
-    KL_TRY(kl_dp__subquery(p, c->ctequery));
+    const struct kl_dp_cols *cols;
+    KL_TRY(kl_dp__described(p, c->ctequery, &cols));
+    cte->cols = kl_dp__cols_renamed(p, cols, c->aliascolnames, c->n_aliascolnames);
     cte->self = cte->refs > refs;
     return KL_OK;
 }
@@ -486,18 +497,23 @@ static enum kl_rc select_in_scope(struct kl_dp *p, PgQuery__SelectStmt *s) {
         return kl_dp__refuse(p, -1, "FOR UPDATE or FOR SHARE");
     }
     struct kl_dp_cte **ctes = NULL;
+    bool want = p->want_cols;
+    p->want_cols = false;
     if (s->with_clause) {
         KL_TRY(with_clause(p, s->with_clause, &ctes));
     }
     if (s->n_values_lists) {
         KL_TRY(values_lists(p, s));
+        p->told = want ? kl_dp__cols_of_values(p, s) : NULL;
     } else if (s->op > PG_QUERY__SET_OPERATION__SETOP_NONE) {
-        KL_TRY(set_operation(p, s));
+        KL_TRY(set_operation(p, s, want));
     } else {
-        KL_TRY(select_core(p, s));
+        KL_TRY(select_core(p, s, want));
     }
+    const struct kl_dp_cols *told = p->told;
     KL_TRY(kl_dp__order_by(p, s->sort_clause, s->n_sort_clause));
     KL_TRY(limit(p, s));
+    p->told = told;
     mark_ctes(p, ctes, ctes ? s->with_clause->n_ctes : 0);
     return KL_OK;
 }
@@ -520,6 +536,14 @@ enum kl_rc kl_dp__subquery(struct kl_dp *p, PgQuery__Node *n) {
             p, n ? kl_dp__location(n) : -1, "a data-changing statement inside a query");
     }
     return operand(p, n->select_stmt);
+}
+
+enum kl_rc kl_dp__described(struct kl_dp *p, PgQuery__Node *query, const struct kl_dp_cols **ret) {
+    p->want_cols = true;
+    p->told = NULL;
+    KL_TRY(kl_dp__subquery(p, query));
+    *ret = p->told;
+    return KL_OK;
 }
 
 static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *plan) {

@@ -5,8 +5,8 @@
 
 static enum kl_rc item(struct kl_dp *p, PgQuery__Node *n, bool nested);
 
-static enum kl_rc add_rel(
-    struct kl_dp *p, const char *name, const PgQuery__Alias *a, struct kl_table *table) {
+static enum kl_rc add_rel(struct kl_dp *p, const char *name, const PgQuery__Alias *a,
+    struct kl_table *table, const struct kl_dp_cols *cols) {
     struct kl_dp_rel *rel = KL_ARENA_NEW(p->arena, struct kl_dp_rel);
     if (!rel) {
         return kl_dp__nomem(p);
@@ -15,6 +15,7 @@ static enum kl_rc add_rel(
     rel->aliased = a != NULL;
     rel->renamed = a && a->n_colnames > 0;
     rel->table = table;
+    rel->cols = cols && a ? kl_dp__cols_renamed(p, cols, a->colnames, a->n_colnames) : cols;
     rel->next = p->scope->rels;
     p->scope->rels = rel;
     return KL_OK;
@@ -99,14 +100,14 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
         cte->refs++;
         kl_buf_printf(p->out, "\"kl_cte_%u\"", cte->number);
         print_alias(p, r->relname, r->alias);
-        return add_rel(p, r->relname, r->alias, NULL);
+        return add_rel(p, r->relname, r->alias, NULL, cte->cols);
     }
     struct kl_table *t;
     KL_TRY(find_table(p, r, &t));
     if (t->type == KL_TABLE_VIEW) {
         KL_TRY(kl_dp__view(p, t, kl_dp__pos(r->location)));
         print_alias(p, r->relname, r->alias);
-        return add_rel(p, r->relname, r->alias, t);
+        return add_rel(p, r->relname, r->alias, t, NULL);
     }
     if (p->n_scans == KL_DUCK_MAX_SCANS) {
         return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(r->location),
@@ -115,7 +116,7 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
     KL_TRY(fill_scan(p, t, &p->scans[p->n_scans]));
     kl_buf_printf(p->out, "kl_scan_%zu()", p->n_scans++);
     print_alias(p, r->relname, r->alias);
-    return add_rel(p, r->relname, r->alias, t);
+    return add_rel(p, r->relname, r->alias, t, NULL);
 }
 
 static enum kl_rc range_subselect(struct kl_dp *p, PgQuery__RangeSubselect *r) {
@@ -125,10 +126,11 @@ static enum kl_rc range_subselect(struct kl_dp *p, PgQuery__RangeSubselect *r) {
     if (!r->lateral) {
         p->scope->rels = NULL;
     }
-    KL_TRY(kl_dp__subquery(p, r->subquery));
+    const struct kl_dp_cols *cols;
+    KL_TRY(kl_dp__described(p, r->subquery, &cols));
     p->scope->rels = rels;
     print_alias(p, "unnamed_subquery", r->alias);
-    return add_rel(p, "unnamed_subquery", r->alias, NULL);
+    return add_rel(p, "unnamed_subquery", r->alias, NULL, cols);
 }
 
 static enum kl_rc range_function(struct kl_dp *p, PgQuery__RangeFunction *r) {
@@ -157,7 +159,7 @@ static enum kl_rc range_function(struct kl_dp *p, PgQuery__RangeFunction *r) {
         kl_dp__ident(p, r->alias ? r->alias->aliasname : name);
     }
     kl_dp__puts(p, ")");
-    return add_rel(p, name, r->alias, NULL);
+    return add_rel(p, name, r->alias, NULL, NULL);
 }
 
 /* ---- NATURAL ---- */

@@ -87,10 +87,18 @@ static struct kl_type column_type(const struct kl_dp *p, const char *rel, const 
             if (rel && strcmp(r->alias, rel) != 0) {
                 continue;
             }
-            if (!r->table || r->renamed) {
+            bool has = false;
+            struct kl_type t = KL_TYPE(NULL);
+            if (r->cols) {
+                t = kl_dp__cols_find(r->cols, name, &has);
+                if ((has && t.id == KL_T_NULL) || (!has && !r->cols->complete)) {
+                    return KL_TYPE(NULL);
+                }
+            } else if (!r->table || r->renamed) {
                 return KL_TYPE(NULL);
+            } else {
+                t = column_of(r->table, name);
             }
-            struct kl_type t = column_of(r->table, name);
             if (t.id != KL_T_NULL && found.id != KL_T_NULL && memcmp(&t, &found, sizeof(t)) != 0) {
                 return KL_TYPE(NULL);
             }

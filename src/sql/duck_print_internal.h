@@ -16,6 +16,16 @@
 /* Each operator on the way asks for the types below it. What is asked beyond this is not known. */
 #define KL_DP_INFER_BYTES ((size_t)128 << 20)
 
+/* What is known of the columns of a query below: KL_T_NULL for a type that is not. */
+struct kl_dp_cols {
+    size_t n;
+    bool ordered, complete; /* as the query has them; all of them */
+    struct kl_dp_col {
+        const char *name;
+        struct kl_type type;
+    } cols[];
+};
+
 /* A common table expression in scope: printed under a name of our own, because DuckDB compares
  * names without case. */
 struct kl_dp_cte {
@@ -24,6 +34,7 @@ struct kl_dp_cte {
     unsigned number, refs;
     size_t keyword_at; /* where in the text MATERIALIZED goes when it turns out to be read twice */
     bool self;         /* recursive: reads itself */
+    const struct kl_dp_cols *cols; /* NULL: not known, or not yet */
 };
 /* A relation of the FROM clause in scope; table NULL: not a table, its columns have types unknown
  * here. */
@@ -33,6 +44,7 @@ struct kl_dp_rel {
     bool aliased; /* hides the table's own name */
     bool renamed; /* with a column list */
     struct kl_table *table;
+    const struct kl_dp_cols *cols; /* of a query; NULL: not known */
 };
 struct kl_dp_scope {
     struct kl_dp_scope *outer;
@@ -50,6 +62,8 @@ struct kl_dp {
     struct kl_dp_cte *ctes; /* innermost first */
     unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
+    bool want_cols;         /* the next SELECT tells its columns */
+    const struct kl_dp_cols *told; /* by the last one that was asked; NULL: nothing is known */
     bool plain;             /* literals stand in the text */
     unsigned limit, offset; /* see struct kl_plan_duck */
     size_t *infer_budget; /* bytes that questions for types may still take */
@@ -125,6 +139,18 @@ bool kl_dp__has_native(const char *name, size_t n); /* with so many arguments */
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n);
 struct kl_type kl_dp__infer_op(const struct kl_dp *p, PgQuery__AExpr *e);
 struct kl_type kl_dp__infer_call(const struct kl_dp *p, PgQuery__FuncCall *f);
+/* The columns of a SELECT whose FROM is in scope; of VALUES; of a set operation over these. NULL: not
+ * known. */
+const struct kl_dp_cols *kl_dp__cols_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s);
+const struct kl_dp_cols *kl_dp__cols_of_values(struct kl_dp *p, const PgQuery__SelectStmt *s);
+const struct kl_dp_cols *kl_dp__cols_met(
+    struct kl_dp *p, const struct kl_dp_cols *a, const struct kl_dp_cols *b);
+struct kl_type kl_dp__cols_find(const struct kl_dp_cols *cols, const char *name, bool *ret_has);
+/* With the names of an alias list. */
+const struct kl_dp_cols *kl_dp__cols_renamed(
+    struct kl_dp *p, const struct kl_dp_cols *cols, PgQuery__Node *const *names, size_t n);
+/* A query in parentheses in FROM or WITH, and what is known of its columns. */
+enum kl_rc kl_dp__described(struct kl_dp *p, PgQuery__Node *query, const struct kl_dp_cols **ret);
 /* The name that PostgreSQL gives to a result column. */
 const char *kl_dp__column_name(const PgQuery__Node *n);
 int32_t kl_dp__location(const PgQuery__Node *n); /* -1 when the node has none */
