@@ -119,6 +119,9 @@ const catalogue: Record<string, Provoked> = {
     { sql: 'SELECT 1; SELECT n / 0 FROM e.t', message: /^Statement 2 failed: division by zero$/ },
     { sql: 'ALTER TABLE e.t DROP COLUMN id', message: /Column 'id' is a PRIMARY KEY and cannot be dropped/ },
     { sql: 'DROP NAMESPACE system', message: /'system' is reserved/ },
+    { sql: 'SELECT 1; COMMIT', message: /^Statement 2 failed: COMMIT requires an active explicit SQL transaction$/ },
+    { sql: 'BEGIN; DELETE FROM e.t WHERE TRUE', message: /^Request completed with an open explicit transaction; rolled back automatically$/ },
+    { sql: 'BEGIN; DELETE FROM e.t WHERE TRUE; SELECT 1 / 0; COMMIT', message: /^Statement 3 failed: division by zero$/ },
   ],
   NOT_FOUND: [
     { sql: 'SELECT nope FROM e.t', message: /column "nope" does not exist$/, at: 'nope' },
@@ -132,7 +135,15 @@ const catalogue: Record<string, Provoked> = {
     { sql: 'DROP NAMESPACE nope', message: /Not found: Namespace 'nope' not found$/ },
     { sql: 'DROP TABLE e.nope', message: /Not found: Table 'nope' not found in namespace 'e'$/, at: 'e.nope' },
     { sql: 'CREATE TABLE nope.t (id INT PRIMARY KEY)', message: /Namespace 'nope' does not exist\. Create it first with CREATE NAMESPACE nope$/ },
-    { sql: 'ALTER TABLE e.t DROP COLUMN nope', message: /Column 'nope' does not exist$/ },
+    { sql: 'ALTER TABLE e.t DROP COLUMN nope', message: /Column 'nope' does not exist$/, at: 'nope' },
+    { sql: 'CREATE INDEX i ON e.t (nope)', message: /column "nope" does not exist$/, at: 'nope' },
+    { sql: 'CREATE INDEX i ON e.nope (a)', message: /Table not found: e\.nope$/, at: 'e.nope' },
+    { sql: 'DROP INDEX e.nope', message: /index "e\.nope" does not exist$/, at: 'e.nope' },
+    { sql: 'DROP VIEW e.nope', message: /View 'e\.nope' does not exist$/, at: 'e.nope' },
+    { sql: 'CREATE VIEW e.v AS SELECT nope FROM e.t', message: /column "nope" does not exist$/, at: 'nope' },
+    { sql: 'EXPLAIN SELECT nope FROM e.t', message: /column "nope" does not exist$/, at: 'nope' },
+    { sql: 'INSERT INTO e.t (id, n) VALUES (1, 1) ON CONFLICT (nope) DO NOTHING', message: /column "nope" does not exist$/, at: '(nope' },
+    { sql: 'INSERT INTO e.t (id, n) VALUES (2, 1) RETURNING nope', message: /column "nope" does not exist$/, at: 'nope' },
     { sql: 'DROP USER nope', message: /User 'nope' not found$/ },
   ],
   EXISTS: [
@@ -146,6 +157,13 @@ const catalogue: Record<string, Provoked> = {
     { sql: 'SELECT 1; INSERT INTO e.t (id, n) VALUES (2, 2), (3, NULL)', message: /^Statement 2 failed: NOT NULL constraint violation: column 'n' cannot be NULL \(row 2\)$/ },
     { sql: 'INSERT INTO e.t (id) VALUES (2)', message: /NOT NULL constraint violation: column 'n'/ },
     { sql: 'UPDATE e.t SET n = NULL WHERE id = 1', message: /NOT NULL constraint violation: column 'n'/ },
+    { sql: 'INSERT INTO e.u VALUES (2, 5, 1)', message: /Unique constraint violation: value '5' already exists in column 'k' \(duplicate key, index "u_k_key"\)$/ },
+    { sql: 'UPDATE e.u SET n = 0 WHERE id = 1', message: /Check constraint violation: new row violates check constraint "positive" of table e\.u$/ },
+    { sql: 'INSERT INTO e.u VALUES (3, 6, -1)', message: /violates check constraint "positive"/ },
+    { sql: 'CREATE UNIQUE INDEX once ON e.twice (v)', message: /could not create unique index "once"/ },
+    { sql: 'ALTER TABLE e.t ALTER COLUMN m SET NOT NULL', message: /Column 'm' of table e\.t contains NULL values and cannot be NOT NULL$/ },
+    { sql: 'ALTER TABLE e.t ADD CONSTRAINT c CHECK (n > 5)', message: /check constraint "c" of table e\.t is violated by some row$/ },
+    { sql: 'ALTER TABLE e.t ALTER COLUMN v TYPE INT', message: /Column 'v' of table e\.t cannot become INT: the value 'x' does not fit/ },
     { sql: 'UPDATE e.t SET id = 2 WHERE id = 1', message: /UPDATE cannot modify primary key column 'id'$/, at: 'id = 2' },
   ],
   TYPE: [
@@ -159,6 +177,8 @@ const catalogue: Record<string, Provoked> = {
   UNSUPPORTED: [
     { sql: 'VACUUM', message: /^VACUUM is not available in this version$/ },
     { sql: "COPY e.t TO '/tmp/x'", message: /^COPY is not available in this version$/ },
+    { sql: 'CREATE TABLE e.x (id INT PRIMARY KEY REFERENCES e.t (id))', message: /^REFERENCES is not available in this version$/, at: 'REFERENCES', hint: /Foreign keys/ },
+    { sql: 'SET wibble = 5', message: /^SET wibble is not available in this version$/, at: 'wibble', hint: /statement_timeout/ },
     { sql: 'GRANT SELECT ON e.t TO u', message: /^GRANT is not available in this version$/ },
     { sql: "UPDATE e.s SET v = 'x' WHERE id = 1", message: /^UPDATE not supported for STREAM tables$/ },
   ],
@@ -324,6 +344,10 @@ before(async () => {
   await r.all(`CREATE NAMESPACE e;
     CREATE TABLE e.t (id INT PRIMARY KEY, v TEXT, n INT NOT NULL, m DECIMAL(5,2)) WITH (TYPE='USER');
     CREATE TABLE e.s (id INT, v TEXT) WITH (TYPE='STREAM', TTL_SECONDS=60);
+    CREATE TABLE e.u (id INT PRIMARY KEY, k INT UNIQUE, n INT, CONSTRAINT positive CHECK (n > 0)) WITH (TYPE='SHARED', ACCESS_LEVEL='PUBLIC');
+    INSERT INTO e.u VALUES (1, 5, 1);
+    CREATE TABLE e.twice (v INT) WITH (TYPE='USER');
+    INSERT INTO e.twice VALUES (1), (1);
     INSERT INTO e.t (id, v, n) VALUES (1, 'x', 1)`);
   const isolated = async (options: StartOptions, run: (s: Server) => Promise<void>) => {
     const s = await Server.start(options);
