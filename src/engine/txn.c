@@ -88,7 +88,8 @@ static enum kl_rc check_statement(struct kl__txn *x, const struct kl__stmt *s, s
             KL_FMT(x->run->x->session.request_id), x->id);
     }
     if (dml && x->read_only) {
-        return kl_fail(err, KL_E_EXEC, "cannot execute %s in a read-only transaction", kl_plan_kind_name(p->kind));
+        const char *verb = p->kind == KL_PLAN_INSERT ? "INSERT" : p->kind == KL_PLAN_UPDATE ? "UPDATE" : "DELETE";
+        return kl_fail(err, KL_E_EXEC, "cannot execute %s in a read-only transaction", verb);
     }
     if (!dml && p->kind != KL_PLAN_SELECT && p->kind != KL_PLAN_DUCK && p->kind != KL_PLAN_USE) {
         return kl_plan_is_write(p) ? kl_fail(err, KL_E_EXEC, "DDL is not allowed inside explicit transaction '%s'", x->id)
