@@ -88,6 +88,7 @@ function sql_table() {
         speed("KalamDB, SQL text over HTTP", "page.kalamdb")
         speed("PostgreSQL, index on the user", "page.postgresql")
         speed("KalamDB, index on that column", "page-indexed.kalamdb")
+        speed("KalamDB, index on it and the order", "page-ordered.kalamdb")
     }
     if (has("bulk.kalamdb")) {
         print "\nINSERT of 1,000 rows of 120 bytes in one statement, 8 clients (a user each)"
