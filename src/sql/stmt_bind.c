@@ -267,6 +267,12 @@ static enum kl_rc bind_wrapped(struct binding *b) {
         }
         return rc;
     }
+    enum kl_plan_kind kind = b->ret->plan->kind;
+    if (kind == KL_PLAN_BEGIN || kind == KL_PLAN_COMMIT || kind == KL_PLAN_ROLLBACK) {
+        return kl_fail_at(b->err, KL_E_INVALID_SQL, (int)(inner.ptr - b->stmt.ptr) + 1,
+            "EXECUTE AS USER cannot wrap %s: a transaction is that of the request",
+            kl_plan_kind_name(kind));
+    }
     b->ret->as_user = user;
     return KL_OK;
 }

@@ -64,6 +64,8 @@ static void transactions(void **state) {
     FAILS_AT("BEGIN READ ONLY,", KL_E_INVALID_SQL, "end of input", 17);
     FAILS("ROLLBACK TO SAVEPOINT a", KL_E_UNSUPPORTED, "ROLLBACK TO SAVEPOINT is not available");
     FAILS("COMMIT AND CHAIN", KL_E_UNSUPPORTED, "COMMIT AND CHAIN is not available");
+    FAILS_AT("EXECUTE AS USER 'u' (BEGIN)", KL_E_INVALID_SQL, "cannot wrap begin", 22);
+    FAILS("EXECUTE AS USER 'u' (COMMIT)", KL_E_INVALID_SQL, "cannot wrap commit");
     FAILS("ROLLBACK PREPARED 'x'", KL_E_UNSUPPORTED, "ROLLBACK PREPARED is not available");
 }
 
