@@ -325,6 +325,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s, bool want
     out->failed |= from.failed;
     kl_buf_deinit(&from);
     KL_TRY(rc);
+    KL_TRY(kl_dp__push_down(p, s->where_clause));
     if (s->where_clause) {
         kl_dp__puts(p, " WHERE ");
         KL_TRY(kl_dp__condition(p, s->where_clause, "WHERE"));
@@ -576,6 +577,7 @@ enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt 
     struct kl_dp p = {
         .infer_budget = &infer_budget,
         .ctx = ctx,
+        .plan = plan,
         .param_types = in->types,
         .n_params = in->n_types,
         .plain = in->plain,

@@ -16,6 +16,7 @@ static enum kl_rc add_rel(struct kl_dp *p, const char *name, const PgQuery__Alia
     rel->renamed = a && a->n_colnames > 0;
     rel->table = table;
     rel->cols = cols && a ? kl_dp__cols_renamed(p, cols, a->colnames, a->n_colnames) : cols;
+    rel->optional = p->scope->optional > 0;
     rel->next = p->scope->rels;
     p->scope->rels = rel;
     return KL_OK;
@@ -116,7 +117,9 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
     KL_TRY(fill_scan(p, t, &p->scans[p->n_scans]));
     kl_buf_printf(p->out, "kl_scan_%zu()", p->n_scans++);
     print_alias(p, r->relname, r->alias);
-    return add_rel(p, r->relname, r->alias, t, NULL);
+    KL_TRY(add_rel(p, r->relname, r->alias, t, NULL));
+    p->scope->rels->scan = p->n_scans;
+    return KL_OK;
 }
 
 static enum kl_rc range_subselect(struct kl_dp *p, PgQuery__RangeSubselect *r) {
@@ -255,6 +258,17 @@ static enum kl_rc join_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
     return KL_OK;
 }
 
+static enum kl_rc keep_condition(
+    struct kl_dp *p, const PgQuery__Node *quals, const struct kl_dp_rel *before) {
+    struct kl_dp_on *on = KL_ARENA_NEW(p->arena, struct kl_dp_on);
+    if (!on) {
+        return kl_dp__nomem(p);
+    }
+    *on = (struct kl_dp_on){p->scope->ons, quals, p->scope->rels, before};
+    p->scope->ons = on;
+    return KL_OK;
+}
+
 static enum kl_rc join(struct kl_dp *p, PgQuery__JoinExpr *j) {
     if (j->alias || j->join_using_alias) {
         return kl_dp__refuse(p, -1, "an alias on a join");
@@ -281,10 +295,22 @@ static enum kl_rc join(struct kl_dp *p, PgQuery__JoinExpr *j) {
         return kl_dp__refuse(
             p, -1, "NATURAL JOIN of anything but tables (USING names the columns)");
     }
+    struct kl_dp_scope *scope = p->scope;
+    struct kl_dp_rel *before = scope->rels;
+    bool inner = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_INNER;
+    bool left = !inner && j->jointype != PG_QUERY__JOIN_TYPE__JOIN_LEFT;
+    bool right = !inner && j->jointype != PG_QUERY__JOIN_TYPE__JOIN_RIGHT;
+    scope->optional += left;
     KL_TRY(item(p, j->larg, true));
+    scope->optional -= left;
     kl_dp__puts(p, " ");
     kl_dp__puts(p, kind);
+    scope->optional += right;
     KL_TRY(item(p, j->rarg, true));
+    scope->optional -= right;
+    if (inner && j->quals && scope->optional == 0) {
+        KL_TRY(keep_condition(p, j->quals, before));
+    }
     return join_condition(p, j);
 }
 

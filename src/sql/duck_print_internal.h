@@ -45,14 +45,25 @@ struct kl_dp_rel {
     bool renamed; /* with a column list */
     struct kl_table *table;
     const struct kl_dp_cols *cols; /* of a query; NULL: not known */
+    size_t scan;   /* 1-based number of its scan; 0: none */
+    bool optional; /* an outer join may fill its columns up with NULLs */
+};
+/* A condition of an inner join that no outer join is around. */
+struct kl_dp_on {
+    struct kl_dp_on *next;
+    const PgQuery__Node *quals;
+    const struct kl_dp_rel *rels, *end; /* those in sight */
 };
 struct kl_dp_scope {
     struct kl_dp_scope *outer;
     struct kl_dp_rel *rels;
+    struct kl_dp_on *ons;
+    unsigned optional; /* sides of outer joins around what is being printed */
 };
 
 struct kl_dp {
     const struct kl_sql_ctx *ctx;
+    struct kl_plan *plan; /* being made */
     const struct kl_type *param_types;
     size_t n_params;
     struct kl_arena *arena;
@@ -91,6 +102,10 @@ enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in
 
 /* ---- duck_print_from.c ---- */
 enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
+
+/* ---- duck_print_push.c ---- */
+/* Access paths of the scans of this SELECT; where: its WHERE, or NULL. */
+enum kl_rc kl_dp__push_down(struct kl_dp *p, const PgQuery__Node *where);
 
 /* ---- duck_print_view.c ---- */
 #define KL_DP_MAX_VIEWS 32 /* inside each other */
