@@ -258,7 +258,7 @@ enum kl_rc kl_cat_drop_storage(struct kl_catalog *c, struct kl_slice id, struct 
 void kl_catalog__add_local_storage(struct kl_cat *cat, int64_t created_us) {
     struct kl_storage s = {.id = KL_CATALOG_STORAGE,
         .name = "Local Filesystem",
-        .description = "Folder of the data directory",
+        .description = "Files below the data directory",
         .type = "filesystem",
         .base_directory = "",
         .shared_template = DEFAULT_SHARED,

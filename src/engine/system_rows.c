@@ -1,5 +1,6 @@
 /* Rows of system.* and information_schema.*: made when asked for, from one catalog snapshot, in the column order of
  * catalog/system_tables.def. */
+#include "engine/audit.h"
 #include "engine/internal.h"
 
 #include <stdio.h>
@@ -290,20 +291,38 @@ static enum kl_rc user_row(void *ctx, const struct kl_user *u) {
     return r->failed ? KL_E_TOO_LARGE : KL_OK;
 }
 
+static void put_copy(struct rows *r, uint8_t type, const char *s) { put_optional(r, type, s != NULL ? kl_slice_str(s) : KL_SLICE_NONE); }
+
 static void storages(struct rows *r) {
-    const struct kl_namespace *first = kl_cat_namespace(r->cat, KL_S("default"));
-    int64_t since = first != NULL ? first->created_us : 0;
-    put_text(r, "local");
-    put_text(r, "Local Filesystem");
-    put_text(r, "Files below the data directory");
-    put_text(r, "filesystem");
-    put_text(r, "storage");
-    put(r, kl_val_null(KL_T_JSON));
-    put(r, kl_val_null(KL_T_JSON));
-    put_text(r, "shared/{namespace}/{tableName}/");
-    put_text(r, "user/{userId}/{namespace}/{tableName}/");
-    put(r, kl_val_int(KL_T_TIMESTAMP, since));
-    put(r, kl_val_int(KL_T_TIMESTAMP, since));
+    for (size_t i = 0; i < kl_cat_n_storages(r->cat); i++) {
+        const struct kl_storage *s = kl_cat_storage_at(r->cat, i);
+        put_copy(r, KL_T_TEXT, s->id);
+        put_copy(r, KL_T_TEXT, s->name);
+        put_copy(r, KL_T_TEXT, s->description);
+        put_copy(r, KL_T_TEXT, s->type);
+        put_slice(r, KL_T_TEXT, kl_slice_str(s->base_directory[0] != '\0' ? s->base_directory : "storage"));
+        put_copy(r, KL_T_JSON, s->credentials != NULL ? "\"***\"" : NULL); /* never in clear */
+        put_copy(r, KL_T_JSON, s->config);
+        put_copy(r, KL_T_TEXT, s->shared_template);
+        put_copy(r, KL_T_TEXT, s->user_template);
+        put(r, kl_val_int(KL_T_TIMESTAMP, s->created_us));
+        put(r, kl_val_int(KL_T_TIMESTAMP, s->updated_us));
+    }
+}
+
+static enum kl_rc audit_row(void *ctx, const struct kl__audit_entry *e, struct kl_err *err) {
+    struct rows *r = ctx;
+    char id[KL__AUDIT_ID_BYTES];
+    (void)err;
+    put_slice(r, KL_T_TEXT, kl__audit_id(e, id));
+    put(r, kl_val_int(KL_T_TIMESTAMP, e->us));
+    put_slice(r, KL_T_TEXT, e->actor);
+    put_slice(r, KL_T_TEXT, e->action);
+    put_slice(r, KL_T_TEXT, e->target);
+    put_optional(r, KL_T_TEXT, e->details);
+    put_optional(r, KL_T_TEXT, e->ip);
+    put_optional(r, KL_T_TEXT, e->subject);
+    return r->failed ? KL_E_TOO_LARGE : KL_OK;
 }
 
 static enum kl_rc live_row(void *ctx, const struct kl_val *vals) {
@@ -434,6 +453,8 @@ static enum kl_rc fill(struct rows *r, uint32_t table, struct kl_err *err) {
     case KL_SYS_STORAGES:
         storages(r);
         return KL_OK;
+    case KL_SYS_AUDIT_LOG:
+        return kl__audit_each(e, audit_row, r, err);
     case KL_SYS_LIVE:
         return e->o.listener.live_rows != NULL ? e->o.listener.live_rows(e->o.listener.ctx, live_row, r, err) : KL_OK;
     case KL_SYS_STATS:
