@@ -74,6 +74,9 @@ struct kl_duck_query {
     struct kl_slice user, role;
     int64_t now_us;           /* microseconds since 1970 UTC */
     struct kl_snowflake *ids; /* NULL: kl_snowflake_id() fails */
+    /* Flags of the result's columns (enum kl_col_flag); not looked at when their number differs. */
+    const uint8_t *flags;
+    size_t n_flags;
 };
 /* Runs to the end; rows go to the sink with the types of types.h. DuckDB's errors become ours:
  * KL_E_EXEC with its message cleaned of internals (no kl_scan_n, no file names), conversion and

@@ -19,7 +19,7 @@ struct run {
     struct kl_arena arena;
 };
 
-static void run_alloc(struct run *r) {
+static void run_alloc(struct run *r, const struct kl_duck_query *q) {
     r->n_cols = kl_dk.column_count(&r->result);
     r->readers = kl_xcalloc(r->n_cols + 1, sizeof(*r->readers));
     r->columns = kl_xcalloc(r->n_cols + 1, sizeof(*r->columns));
@@ -30,6 +30,7 @@ static void run_alloc(struct run *r) {
         r->cols[i] = (struct kl_sink_col){
             .name = kl_slice_str(kl_dk.column_name(&r->result, i)),
             .type = r->readers[i].type,
+            .flags = q->n_flags == r->n_cols ? q->flags[i] : 0,
         };
     }
 }
@@ -112,7 +113,7 @@ static enum kl_rc execute(
     if (kl_dk.execute_prepared_streaming(plan->stmt, &r.result) != DuckDBSuccess) {
         rc = explain(d, kl_dk.result_error(&r.result), err);
     } else {
-        run_alloc(&r);
+        run_alloc(&r, d->query);
         rc = sink->begin(sink, r.cols, r.n_cols, err);
         if (rc == KL_OK) {
             rc = fetch_all(&r, sink, err);

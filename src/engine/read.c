@@ -217,6 +217,7 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
         .plan_id = b->plan->id, .sql = p->sql, .scans = scans, .n_scans = p->n_scans, .open = duck_open, .ctx = &d,
         .params = b->vals, .n_params = b->n_vals, .cancelled = &r->x->cancelled, .deadline_mono_ns = r->deadline_ns,
         .user = s->session.user, .role = kl_slice_str(kl_role_name(s->session.role)), .now_us = kl_clock_wall_us(), .ids = r->e->o.ids,
+        .flags = p->flags, .n_flags = p->n_flags,
     };
     struct kl_sink *sink = limit_rows(r, to, p->limited, &limited);
     enum kl_rc rc = kl_duck_run(w->duck, &q, sink, err);

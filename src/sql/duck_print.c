@@ -320,6 +320,9 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s, bool want
     if (rc == KL_OK) {
         rc = targets(p, s);
         cols = want ? kl_dp__cols_of_targets(p, s) : NULL;
+        if (!p->scope->outer) {
+            kl_dp__flags_of_targets(p, s);
+        }
     }
     kl_buf_slice(out, kl_buf_view(&from));
     out->failed |= from.failed;
@@ -559,6 +562,8 @@ static enum kl_rc finish(struct kl_dp *p, struct kl_buf *text, struct kl_plan *p
     }
     memcpy(duck->scans, p->scans, p->n_scans * sizeof(*duck->scans));
     duck->n_scans = p->n_scans;
+    duck->flags = p->flags;
+    duck->n_flags = p->n_flags;
     duck->limit = p->limit;
     duck->offset = p->offset;
     for (size_t i = 0; i < p->n_scans; i++) {

@@ -3,6 +3,8 @@
  * unknown, and nothing but better types depends on it. */
 #include "sql/duck_print_internal.h"
 
+#include "sql/internal.h"
+
 static struct kl_dp_cols *make(struct kl_dp *p, size_t most) {
     struct kl_dp_cols *c =
         kl_arena_alloc(p->arena, sizeof(*c) + (most + 1) * sizeof(struct kl_dp_col));
@@ -152,4 +154,114 @@ const struct kl_dp_cols *kl_dp__cols_renamed(
         add(c, name ? name : cols->cols[i].name, cols->cols[i].type);
     }
     return c;
+}
+
+/* ---- flags ---- */
+
+/* Whether every row of every table is in the result as it is: no outer join adds NULLs. */
+static bool joins_are_inner(const PgQuery__Node *n) {
+    if (n->node_case != PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        return true;
+    }
+    const PgQuery__JoinExpr *j = n->join_expr;
+    return j->jointype == PG_QUERY__JOIN_TYPE__JOIN_INNER && joins_are_inner(j->larg) &&
+           joins_are_inner(j->rarg);
+}
+
+static bool merges_columns(const PgQuery__Node *n) {
+    return n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR &&
+           (n->join_expr->is_natural || n->join_expr->n_using_clause > 0 ||
+               merges_columns(n->join_expr->larg) || merges_columns(n->join_expr->rarg));
+}
+
+struct flag_list {
+    uint8_t *flags;
+    size_t n, most;
+    bool failed;
+};
+
+static void add_flag(struct flag_list *l, uint8_t flags) {
+    if (l->n == l->most) {
+        l->failed = true;
+    } else {
+        l->flags[l->n++] = flags;
+    }
+}
+
+static void add_rel_flags(struct flag_list *l, const struct kl_dp_rel *r, bool inner) {
+    const struct kl_table *t = r->table;
+    if (!t || r->cols) {
+        l->failed = l->failed || !r->cols || !r->cols->complete;
+        for (size_t i = 0; r->cols && i < r->cols->n; i++) {
+            add_flag(l, 0);
+        }
+        return;
+    }
+    bool plain = t->type != KL_TABLE_VIEW;
+    for (size_t i = 0; i < t->n_cols; i++) {
+        add_flag(l, inner && plain ? kl_sql__sink_col(t, (int)i).flags : 0);
+    }
+    for (int i = 0; i < 2 && plain && t->type != KL_TABLE_SYSTEM; i++) {
+        add_flag(l, inner ? KL_COL_NOT_NULL : 0);
+    }
+}
+
+/* The relations are linked last to first. */
+static void add_star_flags(
+    struct flag_list *l, const struct kl_dp_rel *r, const char *name, bool inner) {
+    if (r) {
+        add_star_flags(l, r->next, name, inner);
+        if (!name || strcmp(r->alias, name) == 0) {
+            add_rel_flags(l, r, inner);
+        }
+    }
+}
+
+static uint8_t column_flags(const struct kl_dp *p, const PgQuery__ColumnRef *ref) {
+    const char *name = kl_dp__str(ref->fields[ref->n_fields - 1]),
+               *rel = ref->n_fields > 1 ? kl_dp__str(ref->fields[ref->n_fields - 2]) : NULL;
+    uint8_t flags = 0;
+    size_t found = 0;
+    for (const struct kl_dp_rel *r = p->scope->rels; r && name; r = r->next) {
+        if (rel && strcmp(r->alias, rel) != 0) {
+            continue;
+        }
+        if (!r->table || r->renamed || r->table->type == KL_TABLE_VIEW) {
+            found += rel ? 0 : 2; /* it could be one of those */
+            continue;
+        }
+        int col = kl_sql__column(r->table, kl_slice_str(name));
+        if (col != KL_COL_NONE) {
+            flags = kl_sql__sink_col(r->table, col).flags;
+            found++;
+        }
+    }
+    return found == 1 ? flags : 0;
+}
+
+void kl_dp__flags_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s) {
+    struct flag_list l = {.most = count(p, s)};
+    bool inner = s->n_group_clause == 0 ||
+                 s->group_clause[0]->node_case != PG_QUERY__NODE__NODE_GROUPING_SET;
+    bool merged = false;
+    for (size_t i = 0; i < s->n_from_clause; i++) {
+        inner = inner && joins_are_inner(s->from_clause[i]);
+        merged = merged || merges_columns(s->from_clause[i]);
+    }
+    l.flags = KL_ARENA_ARRAY(p->arena, uint8_t, l.most + 1);
+    for (size_t i = 0; l.flags && i < s->n_target_list; i++) {
+        const PgQuery__Node *v = s->target_list[i]->res_target->val;
+        if (v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) {
+            add_flag(&l, 0);
+        } else if (!is_star(v)) {
+            add_flag(&l, inner ? column_flags(p, v->column_ref) : 0);
+        } else {
+            const PgQuery__ColumnRef *ref = v->column_ref;
+            l.failed = l.failed || merged;
+            add_star_flags(&l, p->scope->rels,
+                ref->n_fields > 1 ? kl_dp__str(ref->fields[ref->n_fields - 2]) : NULL, inner);
+        }
+    }
+    p->flags = l.flags && !l.failed ? l.flags : NULL;
+    p->n_flags = p->flags ? l.n : 0;
 }

@@ -73,6 +73,8 @@ struct kl_dp {
     struct kl_dp_cte *ctes; /* innermost first */
     unsigned n_ctes;        /* so far: numbers are never used again */
     struct kl_dp_scope *scope;
+    const uint8_t *flags;   /* see struct kl_plan_duck */
+    size_t n_flags;
     bool want_cols;         /* the next SELECT tells its columns */
     const struct kl_dp_cols *told; /* by the last one that was asked; NULL: nothing is known */
     bool plain;             /* literals stand in the text */
@@ -154,6 +156,8 @@ bool kl_dp__has_native(const char *name, size_t n); /* with so many arguments */
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n);
 struct kl_type kl_dp__infer_op(const struct kl_dp *p, PgQuery__AExpr *e);
 struct kl_type kl_dp__infer_call(const struct kl_dp *p, PgQuery__FuncCall *f);
+/* Sets p->flags of the whole statement's SELECT; its FROM is in scope. */
+void kl_dp__flags_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s);
 /* The columns of a SELECT whose FROM is in scope; of VALUES; of a set operation over these. NULL: not
  * known. */
 const struct kl_dp_cols *kl_dp__cols_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s);

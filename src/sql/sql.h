@@ -142,6 +142,8 @@ struct kl_plan_duck {
     size_t n_scans;
     unsigned limit, offset; /* number of the value that is the statement's LIMIT, OFFSET; 0: none; kl_sql_bind has checked it */
     bool limited; /* the statement as a whole has a LIMIT */
+    const uint8_t *flags; /* of the result's columns that are columns of tables; NULL: none known */
+    size_t n_flags;
 };
 struct kl_plan_user {
     struct kl_slice id, password, email, auth_data;
