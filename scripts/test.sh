@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test against the build in $KALAMDB_BUILD (build/release): unit tests and fuzz corpora with ctest, the black-box
-# tests tests/it/*.test.ts with node:test, the SQL files tests/sql/*.slt with tests/sql/run.ts.
+# tests tests/it/*.test.ts with node:test, the SQL files of tests/sql with tests/sql/run.ts.
 #
 # Shows what each suite prints, then one line for each, and ends with "N passed, N failed". Exits with 1 when something failed
 # or when nothing ran. A suite that ends badly without having counted a failure is one failure.
