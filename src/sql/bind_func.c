@@ -187,12 +187,51 @@ enum kl_rc kl_sql__named_args(const PgQuery__FuncCall *f, struct kl_arena *arena
               : kl_fail_at(err, KL_E_UNSUPPORTED, position, "a named argument is not supported");
 }
 
+/* Aggregates and window functions that only DuckDB has, when only the type is asked for. '1': that of
+ * the first argument. */
+static bool duck_only(
+    struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_slice name, struct kl_type *ret) {
+    static const struct {
+        const char *name;
+        uint8_t type;
+    } known[] = {{"percentile_cont", KL_T_DOUBLE}, {"stddev", KL_T_DOUBLE},
+        {"stddev_samp", KL_T_DOUBLE}, {"stddev_pop", KL_T_DOUBLE}, {"variance", KL_T_DOUBLE},
+        {"var_samp", KL_T_DOUBLE}, {"var_pop", KL_T_DOUBLE}, {"corr", KL_T_DOUBLE},
+        {"covar_pop", KL_T_DOUBLE}, {"covar_samp", KL_T_DOUBLE}, {"regr_slope", KL_T_DOUBLE},
+        {"regr_intercept", KL_T_DOUBLE}, {"regr_r2", KL_T_DOUBLE}, {"regr_avgx", KL_T_DOUBLE},
+        {"regr_avgy", KL_T_DOUBLE}, {"regr_sxx", KL_T_DOUBLE}, {"regr_syy", KL_T_DOUBLE},
+        {"regr_sxy", KL_T_DOUBLE}, {"percent_rank", KL_T_DOUBLE}, {"cume_dist", KL_T_DOUBLE},
+        {"row_number", KL_T_BIGINT}, {"rank", KL_T_BIGINT}, {"dense_rank", KL_T_BIGINT},
+        {"ntile", KL_T_BIGINT}, {"string_agg", KL_T_TEXT}, {"bool_and", KL_T_BOOLEAN},
+        {"bool_or", KL_T_BOOLEAN}, {"every", KL_T_BOOLEAN}, {"lag", KL_T_NULL}, {"lead", KL_T_NULL},
+        {"first_value", KL_T_NULL}, {"last_value", KL_T_NULL}, {"nth_value", KL_T_NULL},
+        {"any_value", KL_T_NULL}};
+    for (size_t i = 0; i < KL_LEN(known); i++) {
+        if (!kl_slice_eq_str(name, known[i].name)) {
+            continue;
+        }
+        struct kl_expr *arg;
+        struct kl_err ignored = {0};
+        *ret = (struct kl_type){.id = known[i].type};
+        if (known[i].type == KL_T_NULL && f->n_args > 0 &&
+            kl_sql__bind_expr(b, f->args[0], &arg, &ignored) == KL_OK) {
+            *ret = kl_expr_type(arg);
+        }
+        return ret->id != KL_T_NULL;
+    }
+    return false;
+}
+
 enum kl_rc kl_sql__bind_call(
     struct kl_binder *b, const PgQuery__FuncCall *f, struct kl_expr **ret, struct kl_err *err) {
     int at = kl_sql__at(b, f->location);
     struct kl_slice name = kl_sql__func_name(f);
     enum kl_agg_kind kind;
     bool aggregate = aggregate_kind(name, f->agg_star, &kind);
+    struct kl_type known;
+    if (b->column_type && !aggregate && duck_only(b, f, name, &known)) {
+        return kl_expr_slot(&b->eb, 0, known, true, ret, err);
+    }
     bool plain = !f->over && !f->agg_filter && f->n_agg_order == 0 && !f->agg_distinct;
     if ((!plain && !(b->column_type && aggregate)) || f->agg_within_group || f->func_variadic ||
         name.len == 0) {

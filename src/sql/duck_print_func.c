@@ -206,15 +206,18 @@ enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char *
     const struct function *fn = NULL;
     KL_TRY(find(p, f, &fn));
     *ret_name = fn->name;
-    bool series = fn->kind == F_SPECIAL && fn->special == special_generate_series;
-    if (fn->kind != F_SETOF && !series) {
+    bool series = fn->kind == F_SPECIAL && (fn->special == special_generate_series ||
+                                               strcmp(fn->name, "regexp_matches") == 0 ||
+                                               strcmp(fn->name, "regexp_split_to_table") == 0);
+    bool keys = fn->kind == F_SPECIAL && strstr(fn->name, "_object_keys") != NULL;
+    if (fn->kind != F_SETOF && !series && !keys) {
         return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location),
             "function %s(...) in FROM does not exist or is not allowed", fn->name);
     }
     /* LATERAL is allowed before any function and implied. */
-    kl_dp__puts(p, "LATERAL (SELECT ");
+    kl_dp__puts(p, keys ? "LATERAL (SELECT unnest(" : "LATERAL (SELECT ");
     KL_TRY(kl_dp__func(p, f));
-    kl_dp__puts(p, ")");
+    kl_dp__puts(p, keys ? "))" : ")");
     return KL_OK;
 }
 
@@ -231,6 +234,46 @@ static void close_cast(struct kl_dp *p, struct kl_type t) {
     kl_dp__puts(p, ")");
 }
 
+/* Summed part by part. */
+static enum kl_rc sum_intervals(struct kl_dp *p, PgQuery__FuncCall *f) {
+    static const char *const parts[] = {":months", ":days", ":us"};
+    if (f->agg_distinct) {
+        return kl_dp__refuse(p, f->location, "sum(DISTINCT interval)");
+    }
+    char name[96];
+    for (size_t i = 0; i < kl_func__count; i++) {
+        if (strcmp(kl_func__table[i].name, ":interval") == 0) {
+            kl_func__duck_name(&kl_func__table[i], "iii", name, sizeof(name));
+        }
+    }
+    kl_buf_printf(p->out, "%s(", name);
+    for (size_t i = 0; i < KL_LEN(parts); i++) {
+        PgQuery__FuncCall part, sum = *f;
+        PgQuery__Node arg, word, *names[1] = {&word}, *args[1] = {&arg};
+        PgQuery__String text;
+        pg_query__func_call__init(&part);
+        pg_query__node__init(&arg);
+        pg_query__node__init(&word);
+        pg_query__string__init(&text);
+        text.sval = (char *)parts[i];
+        word.node_case = PG_QUERY__NODE__NODE_STRING;
+        word.string = &text;
+        part.funcname = names;
+        part.n_funcname = 1;
+        part.args = f->args;
+        part.n_args = 1;
+        part.location = f->location;
+        arg.node_case = PG_QUERY__NODE__NODE_FUNC_CALL;
+        arg.func_call = &part;
+        sum.args = args;
+        kl_dp__puts(p, i ? ", CAST(" : "CAST(");
+        KL_TRY(aggregate(p, &sum, "sum"));
+        close_cast(p, KL_TYPE(BIGINT));
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
 /* PostgreSQL sums integers into bigint and bigint into numeric, DuckDB both into its 128-bit
  * integer; reals stay reals. */
 static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
@@ -238,6 +281,9 @@ static enum kl_rc special_sum(struct kl_dp *p, PgQuery__FuncCall *f, const char 
         return unknown(p, f);
     }
     uint8_t id = kl_dp__infer(p, f->args[0]).id;
+    if (id == KL_T_INTERVAL) {
+        return sum_intervals(p, f);
+    }
     bool narrow = id == KL_T_INT || id == KL_T_SMALLINT;
     kl_dp__puts(p, narrow || id == KL_T_FLOAT ? "CAST(" : "");
     KL_TRY(aggregate(p, f, "sum"));
@@ -342,6 +388,19 @@ static enum kl_rc special_json_agg(struct kl_dp *p, PgQuery__FuncCall *f, const 
     KL_TRY(aggregate(p, f, "list"));
     kl_dp__puts(p, ")");
     return KL_OK;
+}
+
+/* A macro too, and there is no list to make it of. */
+static enum kl_rc special_json_object_agg(
+    struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 2 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    if (f->n_agg_order || f->agg_filter || f->agg_distinct || f->over) {
+        return kl_dp__refuse(
+            p, f->location, "DISTINCT, ORDER BY, FILTER or OVER with json_object_agg()");
+    }
+    return aggregate(p, f, "json_group_object");
 }
 
 static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
@@ -577,6 +636,19 @@ static enum kl_rc special_json_path(struct kl_dp *p, PgQuery__FuncCall *f, const
     KL_TRY(check_plain(p, f));
     size_t least = strcmp(name, "json_length") == 0 ? 1 : 2;
     return f->n_args < least || f->n_args > 32 ? unknown(p, f) : json_steps(p, f, name, f->n_args);
+}
+
+/* What is an array, or rows of them, in PostgreSQL: the native function gives JSON. */
+static enum kl_rc special_regexp_list(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    bool rows = strcmp(name, "regexp_matches") == 0, table = strstr(name, "_table") != NULL;
+    const char *native = rows ? ":regexp_matches"
+                         : strcmp(name, "regexp_match") == 0 ? ":regexp_match"
+                                                             : ":regexp_split";
+    KL_TRY(want_args(p, f, 2, 3));
+    kl_dp__puts(p, rows || table ? "unnest(from_json(" : "from_json(");
+    KL_TRY(kl_dp__native(p, native, f->args, f->n_args, f->location));
+    kl_dp__puts(p, rows ? ", '[[\"VARCHAR\"]]'))" : table ? ", '[\"VARCHAR\"]'))" : ", '[\"VARCHAR\"]')");
+    return KL_OK;
 }
 
 /* A value as the text of its JSON; NULL stays NULL. */

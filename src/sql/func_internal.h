@@ -34,7 +34,8 @@ kl_func_fn kl_func__md5, kl_func__sha224, kl_func__sha256, kl_func__sha384, kl_f
 kl_func_fn kl_func__age, kl_func__date_bin, kl_func__justify_hours, kl_func__justify_days,
     kl_func__justify_interval, kl_func__make_interval, kl_func__make_time, kl_func__make_timestamp,
     kl_func__timezone, kl_func__timezone_interval, kl_func__overlaps, kl_func__overlaps_intervals,
-    kl_func__isfinite, kl_func__to_date_type, kl_func__interval_div, kl_func__time_sub,
+    kl_func__isfinite, kl_func__to_date_type, kl_func__interval_div, kl_func__interval_months,
+    kl_func__interval_days, kl_func__interval_us, kl_func__interval_of, kl_func__time_sub,
     kl_func__to_time, kl_func__to_interval; /* func_interval.c */
 kl_func_fn kl_func__to_char, kl_func__to_timestamp_text, kl_func__to_date; /* func_format.c */
 kl_func_fn kl_func__json_typeof, kl_func__json_array_length, kl_func__json_extract,

@@ -332,3 +332,23 @@ enum kl_rc kl_func__to_interval(ARGS) {
     give_interval(ret, (struct kl_interval){.us = args[0].i});
     return KL_OK;
 }
+
+/* An interval by its parts and back: DuckDB has no sum of intervals. */
+enum kl_rc kl_func__interval_months(ARGS) {
+    *ret = kl_val_i64(args[0].iv.months);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__interval_days(ARGS) {
+    *ret = kl_val_i64(args[0].iv.days);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__interval_us(ARGS) {
+    *ret = kl_val_i64(args[0].iv.us);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__interval_of(ARGS) {
+    return settle(args[0].i, args[1].i, args[2].i, ret, err);
+}

@@ -237,7 +237,7 @@ static void unknown_things_are_unsupported(void **state) {
     assert_non_null(strstr(p.err.msg, "not a time"));
     assert_int_equal(refused("greatest(v, v, 1)"), KL_E_TYPE);
     struct kl_expr *e, *arg = built("n", AS_CONST);
-    assert_int_equal(kl_expr_op(&p.b, KL_S("@>"), arg, arg, 3, &e, NULL), KL_E_UNSUPPORTED);
+    assert_int_equal(kl_expr_op(&p.b, KL_S("@@"), arg, arg, 3, &e, NULL), KL_E_UNSUPPORTED);
     assert_int_equal(kl_expr_op(&p.b, KL_S("*"), NULL, arg, 3, &e, NULL), KL_E_UNSUPPORTED);
 }
 
