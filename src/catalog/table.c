@@ -77,12 +77,13 @@ static const struct kl_table_version *find_version(const struct kl_table *t, uin
 enum kl_rc kl_table_open_row(
     const struct kl_table *t, struct kl_slice row, int64_t seq, struct kl_row_view *ret) {
     struct kl_row_head head;
-    KL_TRY(kl_row_head(row, seq, &head));
-    const struct kl_table_version *v = find_version(t, head.schema_version);
-    if (!v) {
-        return KL_E_CORRUPT;
+    struct kl_slice body;
+    KL_TRY(kl_row_split(row, seq, &head, &body));
+    if (head.schema_version == t->version) {
+        return kl_row_open_body(t->layout, &head, body, ret);
     }
-    return kl_row_open(&v->layout, row, seq, ret);
+    const struct kl_table_version *v = find_version(t, head.schema_version);
+    return v ? kl_row_open_body(&v->layout, &head, body, ret) : KL_E_CORRUPT;
 }
 
 static bool same_type(struct kl_type a, struct kl_type b) {

@@ -56,6 +56,20 @@ static void write_uuid(struct kl_duck_writer *w, size_t row, const struct kl_val
         (duckdb_hugeint){.lower = lo, .upper = (int64_t)(hi ^ (UINT64_C(1) << 63))};
 }
 
+/* Up to twelve bytes stand in the vector itself, zero-padded; DuckDB copies longer ones. */
+static void write_string(struct kl_duck_writer *w, size_t row, const struct kl_val *v) {
+    duckdb_string_t *to = &((duckdb_string_t *)w->data)[row];
+    if (v->len > sizeof(to->value.inlined.inlined)) {
+        kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
+        return;
+    }
+    memset(to, 0, sizeof(*to));
+    to->value.inlined.length = v->len;
+    if (v->len > 0) {
+        memcpy(to->value.inlined.inlined, v->s, v->len);
+    }
+}
+
 enum kl_rc kl_duck__write(struct kl_duck_writer *w, size_t row, const struct kl_val *v) {
     if (v->null) {
         write_null(w, row);
@@ -93,10 +107,10 @@ enum kl_rc kl_duck__write(struct kl_duck_writer *w, size_t row, const struct kl_
         if (!kl_utf8_valid(kl_val_slice(v))) {
             return KL_E_CORRUPT;
         }
-        kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
+        write_string(w, row, v);
         break;
     case KL_T_BYTES:
-        kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
+        write_string(w, row, v);
         break;
     case KL_T_UUID:
         write_uuid(w, row, v);

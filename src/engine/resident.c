@@ -31,7 +31,7 @@
 #define MIN_ROWS 128         /* smaller partitions are as quick to read from the store */
 #define BACKLOG_BYTES ((size_t)64 << 20)
 
-struct chunk {
+struct kl__resident_chunk {
     _Atomic uint32_t n;
     uint32_t cap;  /* of bytes */
     uint32_t used;
@@ -43,7 +43,7 @@ struct chunk {
 };
 struct old_list {
     struct old_list *next;
-    struct chunk **chunks;
+    struct kl__resident_chunk **chunks;
 };
 struct backlog {
     struct backlog *next;
@@ -60,7 +60,7 @@ struct kl__resident {
     uint32_t table;
     struct kl_slice user;
     _Atomic bool ready;
-    _Atomic(struct chunk **) chunks;
+    _Atomic(struct kl__resident_chunk **) chunks;
     _Atomic size_t n_chunks;
     size_t cap_chunks;
     struct old_list *old;
@@ -162,14 +162,14 @@ static bool make_room(struct kl__residents *r, const struct kl__resident *but) {
 
 /* ---- rows ---- */
 
-static struct chunk *new_chunk(struct kl__residents *r, struct kl__resident *p, size_t row_bytes) {
+static struct kl__resident_chunk *new_chunk(struct kl__residents *r, struct kl__resident *p, size_t row_bytes) {
     size_t n = p->n_chunks;
     size_t cap = KL_MAX(row_bytes, KL_MIN(CHUNK_BYTES, FIRST_BYTES << KL_MIN(n, (size_t)8)));
-    struct chunk *c = kl_xcalloc(1, sizeof(*c));
+    struct kl__resident_chunk *c = kl_xcalloc(1, sizeof(*c));
     c->bytes = kl_xmalloc(cap);
     c->cap = (uint32_t)cap;
     if (n == p->cap_chunks) {
-        struct chunk **list = kl_xcalloc(n * 2 + 8, sizeof(*list)), **was = p->chunks;
+        struct kl__resident_chunk **list = kl_xcalloc(n * 2 + 8, sizeof(*list)), **was = p->chunks;
         if (n > 0) {
             memcpy(list, was, n * sizeof(*list));
             struct old_list *o = kl_xcalloc(1, sizeof(*o));
@@ -188,7 +188,7 @@ static struct chunk *new_chunk(struct kl__residents *r, struct kl__resident *p, 
 
 static void append(struct kl__residents *r, struct kl__resident *p, int64_t seq, struct kl_slice row, uint64_t born) {
     size_t n = p->n_chunks;
-    struct chunk *c = n > 0 ? p->chunks[n - 1] : NULL;
+    struct kl__resident_chunk *c = n > 0 ? p->chunks[n - 1] : NULL;
     if (c == NULL || c->n == CHUNK_ROWS || c->cap - c->used < row.len) {
         c = new_chunk(r, p, row.len);
     }
@@ -202,17 +202,17 @@ static void append(struct kl__residents *r, struct kl__resident *p, int64_t seq,
     p->rows++;
 }
 
-static struct kl_slice row_at(const struct chunk *c, size_t i) {
+static struct kl_slice row_at(const struct kl__resident_chunk *c, size_t i) {
     uint32_t from = i > 0 ? c->end[i - 1] : 0;
     return kl_slice(c->bytes + from, c->end[i] - from);
 }
 
 /* First row with _seq >= seq: its chunk and place; chunk == n_chunks when there is none. */
-static void lower_bound(struct chunk *const *chunks, size_t n_chunks, int64_t seq, size_t *ret_chunk, size_t *ret_i) {
+static void lower_bound(struct kl__resident_chunk *const *chunks, size_t n_chunks, int64_t seq, size_t *ret_chunk, size_t *ret_i) {
     size_t lo = 0, hi = n_chunks;
     while (lo < hi) { /* first chunk whose last row is not below */
         size_t mid = lo + (hi - lo) / 2;
-        const struct chunk *c = chunks[mid];
+        const struct kl__resident_chunk *c = chunks[mid];
         uint32_t n = atomic_load_explicit(&c->n, memory_order_acquire);
         if (n > 0 && c->seq[n - 1] < seq) {
             lo = mid + 1;
@@ -225,7 +225,7 @@ static void lower_bound(struct chunk *const *chunks, size_t n_chunks, int64_t se
     if (lo == n_chunks) {
         return;
     }
-    const struct chunk *c = chunks[lo];
+    const struct kl__resident_chunk *c = chunks[lo];
     size_t a = 0, b = atomic_load_explicit(&c->n, memory_order_acquire);
     while (a < b) {
         size_t mid = a + (b - a) / 2;
@@ -238,9 +238,9 @@ static void lower_bound(struct chunk *const *chunks, size_t n_chunks, int64_t se
     *ret_i = a;
 }
 
-static struct chunk *locate(const struct kl__resident *p, int64_t seq, size_t *ret_i) {
+static struct kl__resident_chunk *locate(const struct kl__resident *p, int64_t seq, size_t *ret_i) {
     size_t n = atomic_load_explicit(&p->n_chunks, memory_order_acquire), k;
-    struct chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
+    struct kl__resident_chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
     lower_bound(chunks, n, seq, &k, ret_i);
     if (k == n || *ret_i >= chunks[k]->n || chunks[k]->seq[*ret_i] != seq) {
         return NULL;
@@ -250,78 +250,76 @@ static struct chunk *locate(const struct kl__resident *p, int64_t seq, size_t *r
 
 static void bury(struct kl__resident *p, int64_t seq, uint64_t stamp) {
     size_t i;
-    struct chunk *c = seq > 0 ? locate(p, seq, &i) : NULL;
+    struct kl__resident_chunk *c = seq > 0 ? locate(p, seq, &i) : NULL;
     if (c != NULL && c->dead[i] == 0) {
         c->dead[i] = stamp;
         p->dead++;
     }
 }
 
-static bool live(const struct chunk *c, size_t i, uint64_t stamp) {
+static bool live(const struct kl__resident_chunk *c, size_t i, uint64_t stamp) {
     uint64_t dead = atomic_load_explicit(&c->dead[i], memory_order_acquire);
     return c->born[i] <= stamp && (dead == 0 || dead > stamp);
 }
 
 /* ---- reading ---- */
 
-void kl__resident_start(const struct kl__resident *p, uint64_t stamp, int64_t after, int64_t upto, bool backward, struct kl__resident_pos *ret) {
-    size_t n = atomic_load_explicit(&p->n_chunks, memory_order_acquire);
-    struct chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
-    *ret = (struct kl__resident_pos){.stamp = stamp, .n_chunks = n, .last_n = n > 0 ? chunks[n - 1]->n : 0, .backward = backward};
-    if (backward) {
-        ret->chunk = n;
-        if (upto > 0) {
-            lower_bound(chunks, n, upto + 1, &ret->chunk, &ret->i);
-        }
-    } else if (after > 0) {
-        lower_bound(chunks, n, after + 1, &ret->chunk, &ret->i);
-    }
-}
-
-static size_t rows_of(const struct kl__resident_pos *pos, struct chunk *const *chunks, size_t k) {
+static size_t rows_of(const struct kl__resident_pos *pos, struct kl__resident_chunk *const *chunks, size_t k) {
     return k + 1 == pos->n_chunks ? pos->last_n : chunks[k]->n;
 }
 
+void kl__resident_start(const struct kl__resident *p, uint64_t stamp, int64_t after, int64_t upto, bool backward, struct kl__resident_pos *ret) {
+    size_t n = atomic_load_explicit(&p->n_chunks, memory_order_acquire), k, i;
+    struct kl__resident_chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
+    int64_t from = backward ? upto : after;
+    *ret = (struct kl__resident_pos){
+        .stamp = stamp, .n_chunks = n, .last_n = n > 0 ? chunks[n - 1]->n : 0, .chunk = backward ? n : 0, .backward = backward};
+    if (from <= 0) {
+        return;
+    }
+    lower_bound(chunks, n, from + 1, &k, &i);
+    ret->chunk = k;
+    if (k < n) { /* stand in that chunk */
+        ret->at = chunks[k];
+        ret->end = rows_of(ret, chunks, k);
+        ret->i = KL_MIN(i, ret->end);
+        ret->chunk += !backward;
+    }
+}
+
+/* The next chunk in the direction of the walk; false at the end. */
+static bool next_chunk(const struct kl__resident *p, struct kl__resident_pos *pos) {
+    struct kl__resident_chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
+    if (pos->backward ? pos->chunk == 0 : pos->chunk >= pos->n_chunks) {
+        return false;
+    }
+    size_t k = pos->backward ? --pos->chunk : pos->chunk++;
+    pos->at = chunks[k];
+    pos->end = rows_of(pos, chunks, k);
+    pos->i = pos->backward ? pos->end : 0;
+    return true;
+}
+
 bool kl__resident_next(const struct kl__resident *p, struct kl__resident_pos *pos, int64_t *ret_seq, struct kl_slice *ret) {
-    struct chunk **chunks = atomic_load_explicit(&p->chunks, memory_order_acquire);
     for (;;) {
-        size_t i;
-        if (pos->backward) {
-            if (pos->i == 0) {
-                if (pos->chunk == 0) {
-                    return false;
-                }
-                pos->chunk--;
-                pos->i = rows_of(pos, chunks, pos->chunk);
-                continue;
+        const struct kl__resident_chunk *c = pos->at;
+        while (pos->backward ? pos->i > 0 : pos->i < pos->end) {
+            size_t i = pos->backward ? --pos->i : pos->i++;
+            if (live(c, i, pos->stamp)) {
+                *ret_seq = c->seq[i];
+                *ret = row_at(c, i);
+                return true;
             }
-            i = --pos->i;
-            if (i >= rows_of(pos, chunks, pos->chunk)) {
-                continue;
-            }
-        } else {
-            if (pos->chunk >= pos->n_chunks) {
-                return false;
-            }
-            if (pos->i >= rows_of(pos, chunks, pos->chunk)) {
-                pos->chunk++;
-                pos->i = 0;
-                continue;
-            }
-            i = pos->i++;
         }
-        const struct chunk *c = chunks[pos->chunk];
-        if (live(c, i, pos->stamp)) {
-            *ret_seq = c->seq[i];
-            *ret = row_at(c, i);
-            return true;
+        if (!next_chunk(p, pos)) {
+            return false;
         }
     }
 }
 
 bool kl__resident_row(const struct kl__resident *p, uint64_t stamp, int64_t seq, struct kl_slice *ret) {
     size_t i;
-    const struct chunk *c = locate(p, seq, &i);
+    const struct kl__resident_chunk *c = locate(p, seq, &i);
     if (c == NULL || !live(c, i, stamp)) {
         return false;
     }

@@ -32,7 +32,10 @@ void kl__resident_release(struct kl__resident *p); /* accepts NULL */
 /* Walks rows that were live at the cut, in the order of _seq. */
 struct kl__resident_pos {
     uint64_t stamp;
-    size_t chunk, i, n_chunks, last_n; /* where; and how much there was at the start */
+    const struct kl__resident_chunk *at; /* NULL before the first */
+    size_t i, end;                       /* in it: the next row (backward: one above it), and the first that is not to be read */
+    size_t chunk;                        /* the chunk after it in the direction of the walk (backward: one above it) */
+    size_t n_chunks, last_n;             /* how many there were at the start, and rows in the last of them */
     bool backward;
 };
 /* after, upto: bounds of _seq as in struct kl_scan, 0 none. */

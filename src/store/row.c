@@ -240,15 +240,17 @@ static uint64_t load_le64(const char *p) {
     return le64toh(v);
 }
 
-/* Leaves the reader at the null bitmap. */
-static enum kl_rc read_head(struct kl_reader *r, int64_t seq, struct kl_row_head *ret) {
-    uint8_t format = kl_read_u8(r), flags = kl_read_u8(r);
-    uint64_t version = kl_read_varint(r), to_origin = 0, to_prev = (uint64_t)seq;
+static enum kl_rc long_head(
+    struct kl_slice row, int64_t seq, struct kl_row_head *ret, struct kl_slice *ret_body) {
+    struct kl_reader r;
+    kl_reader_init(&r, row);
+    uint8_t format = kl_read_u8(&r), flags = kl_read_u8(&r);
+    uint64_t version = kl_read_varint(&r), to_origin = 0, to_prev = (uint64_t)seq;
     if (flags & FLAG_LINEAGE) {
-        to_origin = kl_read_varint(r);
-        to_prev = kl_read_varint(r);
+        to_origin = kl_read_varint(&r);
+        to_prev = kl_read_varint(&r);
     }
-    if (r->failed || format != ROW_FORMAT || (flags & ~(FLAG_TOMBSTONE | FLAG_LINEAGE)) ||
+    if (r.failed || format != ROW_FORMAT || (flags & ~(FLAG_TOMBSTONE | FLAG_LINEAGE)) ||
         version > UINT32_MAX || seq < 0 || to_origin > (uint64_t)seq || to_prev > (uint64_t)seq) {
         return KL_E_CORRUPT;
     }
@@ -259,13 +261,25 @@ static enum kl_rc read_head(struct kl_reader *r, int64_t seq, struct kl_row_head
         .origin_seq = seq - (int64_t)to_origin,
         .prev_seq = seq - (int64_t)to_prev,
     };
+    *ret_body = kl_slice(r.ptr, (size_t)(r.end - r.ptr));
+    return KL_OK;
+}
+
+enum kl_rc kl_row_split(
+    struct kl_slice row, int64_t seq, struct kl_row_head *ret, struct kl_slice *ret_body) {
+    /* Nearly every row: never updated, fewer than 128 schema versions. */
+    if (row.len < 3 || row.ptr[0] != ROW_FORMAT || row.ptr[1] != 0 || row.ptr[2] < 0 || seq < 0) {
+        return long_head(row, seq, ret, ret_body);
+    }
+    *ret =
+        (struct kl_row_head){.schema_version = (uint8_t)row.ptr[2], .seq = seq, .origin_seq = seq};
+    *ret_body = kl_slice(row.ptr + 3, row.len - 3);
     return KL_OK;
 }
 
 enum kl_rc kl_row_head(struct kl_slice row, int64_t seq, struct kl_row_head *ret) {
-    struct kl_reader r;
-    kl_reader_init(&r, row);
-    return read_head(&r, seq, ret);
+    struct kl_slice body;
+    return kl_row_split(row, seq, ret, &body);
 }
 
 static bool ends_are_sound(const struct kl_row_view *v) {
@@ -280,28 +294,30 @@ static bool ends_are_sound(const struct kl_row_view *v) {
     return last == v->var_len;
 }
 
+enum kl_rc kl_row_open_body(const struct kl_layout *l, const struct kl_row_head *head,
+    struct kl_slice body, struct kl_row_view *ret) {
+    size_t nulls = (l->n_cols + 7u) / 8, ends = 4u * l->n_var;
+    if (body.len > KL_ROW_MAX_BYTES || head->schema_version != l->schema_version ||
+        body.len < nulls + l->fixed_size + ends) {
+        return KL_E_CORRUPT;
+    }
+    ret->layout = l;
+    ret->head = *head;
+    ret->nulls = body.ptr;
+    ret->fixed = ret->nulls + nulls;
+    ret->var_ends = ret->fixed + l->fixed_size;
+    ret->var = ret->var_ends + ends;
+    ret->var_len = (uint32_t)(body.ptr + body.len - ret->var);
+    return ends_are_sound(ret) ? KL_OK : KL_E_CORRUPT;
+}
+
 enum kl_rc kl_row_open(
     const struct kl_layout *l, struct kl_slice row, int64_t seq, struct kl_row_view *ret) {
-    if (row.len > KL_ROW_MAX_BYTES) {
-        return KL_E_CORRUPT;
-    }
-    struct kl_reader r;
-    kl_reader_init(&r, row);
-    struct kl_row_view v = {.layout = l};
-    KL_TRY(read_head(&r, seq, &v.head));
-    size_t left = (size_t)(r.end - r.ptr);
-    size_t nulls = (l->n_cols + 7u) / 8, ends = 4u * l->n_var;
-    if (v.head.schema_version != l->schema_version || left < nulls + l->fixed_size + ends) {
-        return KL_E_CORRUPT;
-    }
-    v.nulls = r.ptr;
-    v.fixed = v.nulls + nulls;
-    v.var_ends = v.fixed + l->fixed_size;
-    v.var = v.var_ends + ends;
-    v.var_len = (uint32_t)(r.end - v.var);
-    if (!ends_are_sound(&v)) {
-        return KL_E_CORRUPT;
-    }
+    struct kl_row_head head;
+    struct kl_slice body;
+    struct kl_row_view v;
+    KL_TRY(kl_row_split(row, seq, &head, &body));
+    KL_TRY(kl_row_open_body(l, &head, body, &v));
     *ret = v;
     return KL_OK;
 }
@@ -379,10 +395,9 @@ void kl_row_get(const struct kl_row_view *v, unsigned index, struct kl_val *ret)
 
 enum kl_rc kl_row_to_tombstone(
     struct kl_slice row, const struct kl_row_head *old_head, int64_t seq, struct kl_buf *out) {
-    struct kl_reader r;
-    kl_reader_init(&r, row);
     struct kl_row_head stored;
-    KL_TRY(read_head(&r, old_head->seq, &stored));
+    struct kl_slice body;
+    KL_TRY(kl_row_split(row, old_head->seq, &stored, &body));
     KL_ASSERT(seq > old_head->seq);
     if (stored.tombstone) {
         return KL_E_CORRUPT;
@@ -396,7 +411,7 @@ enum kl_rc kl_row_to_tombstone(
     };
     size_t start = out->len;
     put_head(out, &head);
-    kl_buf_append(out, r.ptr, (size_t)(r.end - r.ptr));
+    kl_buf_slice(out, body);
     if (out->failed) {
         out->len = start;
         return KL_E_NOMEM;

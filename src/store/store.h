@@ -112,6 +112,8 @@ enum kl_rc kl_row_encode(const struct kl_layout *l, const struct kl_row_head *he
     struct kl_buf *out, struct kl_err *err);
 /* Reads the head only (to choose the layout). */
 enum kl_rc kl_row_head(struct kl_slice row, int64_t seq, struct kl_row_head *ret);
+/* The head, and what comes after it. */
+enum kl_rc kl_row_split(struct kl_slice row, int64_t seq, struct kl_row_head *ret, struct kl_slice *ret_body);
 /* A checked view of row bytes: every offset lies inside, so that kl_row_get cannot leave it. KL_E_CORRUPT. Borrows `row`. */
 struct kl_row_view {
     const struct kl_layout *layout;
@@ -120,6 +122,8 @@ struct kl_row_view {
     uint32_t var_len;
 };
 enum kl_rc kl_row_open(const struct kl_layout *l, struct kl_slice row, int64_t seq, struct kl_row_view *ret);
+/* The same for a row that was split already; *ret is undefined on an error. */
+enum kl_rc kl_row_open_body(const struct kl_layout *l, const struct kl_row_head *head, struct kl_slice body, struct kl_row_view *ret);
 /* Column by position in the layout; the value borrows the row's bytes (an EMBEDDING unaligned: copy it before use as floats). */
 void kl_row_get(const struct kl_row_view *v, unsigned index, struct kl_val *ret);
 /* The tombstone of a row: same values, new seq, lineage to it. */
