@@ -110,6 +110,7 @@ static enum kl_rc range_var(struct kl_dp *p, PgQuery__RangeVar *r) {
         print_alias(p, r->relname, r->alias);
         return add_rel(p, r->relname, r->alias, t, NULL);
     }
+    p->changed_us = KL_MAX(p->changed_us, t->versions[t->n_versions - 1].created_us);
     if (p->n_scans == KL_DUCK_MAX_SCANS) {
         return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(r->location),
             "a statement can name at most %d tables", KL_DUCK_MAX_SCANS);

@@ -64,6 +64,7 @@ struct kl_dp_scope {
 struct kl_dp {
     const struct kl_sql_ctx *ctx;
     struct kl_plan *plan; /* being made */
+    int64_t changed_us;   /* when the newest schema of what was read so far was made */
     const struct kl_type *param_types;
     size_t n_params;
     struct kl_arena *arena;

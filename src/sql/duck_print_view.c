@@ -4,8 +4,8 @@
  * inside a view shows the rows of whoever asks. Nothing of the statement around it is in sight: no
  * common table expressions, no columns, no parameters.
  *
- * The columns have the view's names. Where the text lists its columns these go by position; where it
- * has a star they go by name, because a table may have got other columns since. */
+ * The columns have the view's names, by position. Only where the text has a star and what it reads has
+ * changed since the view was made they go by name: a table may have got other columns. */
 #include "sql/duck_print_internal.h"
 
 #include "sql/bind_internal.h"
@@ -33,8 +33,14 @@ static void columns(struct kl_dp *p, const struct kl_table *view) {
 
 static enum kl_rc print_text(struct kl_dp *p, const struct kl_table *view, PgQuery__SelectStmt *s) {
     struct kl_binder b = {.ctx = p->ctx};
-    bool by_name = lists_star(s);
+    struct kl_buf *out = p->out, text;
     KL_TRY(kl_sql__check_deleted_select(&b, s, p->err));
+    kl_buf_init(&text, KL_DP_MAX_TEXT);
+    p->out = &text;
+    p->changed_us = 0;
+    enum kl_rc rc = kl_dp__select(p, s);
+    p->out = out;
+    bool by_name = lists_star(s) && p->changed_us > view->updated_us;
     kl_dp__puts(p, "(SELECT ");
     if (by_name) {
         columns(p, view);
@@ -42,7 +48,9 @@ static enum kl_rc print_text(struct kl_dp *p, const struct kl_table *view, PgQue
         kl_dp__puts(p, "*");
     }
     kl_dp__puts(p, " FROM (");
-    KL_TRY(kl_dp__select(p, s));
+    kl_buf_slice(out, kl_buf_view(&text));
+    out->failed |= text.failed;
+    kl_buf_deinit(&text);
     kl_dp__puts(p, ") AS \"kl_view\"");
     if (!by_name) {
         kl_dp__puts(p, "(");
@@ -50,7 +58,7 @@ static enum kl_rc print_text(struct kl_dp *p, const struct kl_table *view, PgQue
         kl_dp__puts(p, ")");
     }
     kl_dp__puts(p, ")");
-    return KL_OK;
+    return rc;
 }
 
 /* As if the view's text were a statement of its own. */
@@ -78,6 +86,7 @@ static enum kl_rc in_its_world(
     p->limit = outside.limit;
     p->offset = outside.offset;
     p->views--;
+    p->changed_us = KL_MAX(p->changed_us, KL_MAX(outside.changed_us, view->updated_us));
     return rc;
 }
 
