@@ -527,10 +527,12 @@ enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s) {
     struct kl_dp_cte *ctes = p->ctes;
     struct kl_dp_scope scope = {.outer = p->scope};
     p->scope = &scope;
-    KL_TRY(select_in_scope(p, s));
+    enum kl_rc rc = select_in_scope(p, s);
+    /* Also when it failed: whoever only tried, to learn a type, goes on from here. */
     p->scope = scope.outer;
     p->ctes = ctes;
     p->depth--;
+    KL_TRY(rc);
     return p->out->failed ? kl_dp__nomem(p) : KL_OK;
 }
 
