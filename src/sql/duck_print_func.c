@@ -479,7 +479,7 @@ static enum kl_rc special_substring(struct kl_dp *p, PgQuery__FuncCall *f, const
     KL_TRY(want_args(p, f, 2, 3));
     struct kl_type t = kl_dp__infer(p, f->args[0]), by = kl_dp__infer(p, f->args[1]);
     if (kl_dp__string_const(f->args[1]) || kl_dp__open_param(p, f->args[1]) ||
-        kl_type_is_text(by.id) || t.id == KL_T_BYTES) {
+        kl_type_is_text(by.id) || kl_type_is_integer(by.id) || t.id == KL_T_BYTES) {
         return kl_dp__native(p, name, f->args, f->n_args, f->location);
     }
     kl_dp__puts(p, "substring(");
