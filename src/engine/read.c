@@ -149,12 +149,19 @@ enum kl_rc kl__read_native(struct kl__run *r, struct kl__stmt *s, const struct k
     if (p->table == NULL || !keyed(p->table)) {
         return select_rows(r, s, b, to, scratch, on_loop, err);
     }
-    if (on_loop) { /* point reads, and what the store delivers in a moment */
-        bool long_scan = scans_all(&p->access) && !p->access.ordered && kl__resident_size(r->e, p->table, s->session.user) > KL__LOOP_SCAN_ROWS;
-        return long_scan ? KL_E_AGAIN : select_rows(r, s, b, to, scratch, true, err);
+    if (on_loop && p->access.pk != NULL) {
+        return select_rows(r, s, b, to, scratch, true, err);
     }
-    begin_cut(r, wants_memory(r, s, p->table, &p->access, p->access.ordered && p->select->limit != NULL), &cut);
-    enum kl_rc rc = select_rows(r, s, b, to, scratch, false, err);
+    size_t in_memory = kl__resident_size(r->e, p->table, s->session.user);
+    if (on_loop && in_memory > KL__LOOP_SCAN_ROWS && scans_all(&p->access) && !p->access.ordered) {
+        return KL_E_AGAIN;
+    }
+    if (on_loop && in_memory == 0) {
+        return select_rows(r, s, b, to, scratch, true, err);
+    }
+    bool few = p->access.ordered && p->select->limit != NULL;
+    begin_cut(r, !on_loop && wants_memory(r, s, p->table, &p->access, few), &cut);
+    enum kl_rc rc = select_rows(r, s, b, to, scratch, on_loop, err);
     end_cut(r);
     return rc;
 }
