@@ -250,6 +250,10 @@ enum kl_rc kl_sql__bind_call(
         return kl_fail_at(
             err, KL_E_INVALID_SQL, at, "%.*s(*) is not an aggregate function", KL_FMT(name));
     }
+    if (!kl_expr_has_function(name)) { /* maybe an aggregate: its arguments would be misread */
+        return kl_fail_at(err, KL_E_UNSUPPORTED, at, "the function %.*s() has no native form",
+            KL_FMT(name));
+    }
     b->uses_clock |= is_clock(name);
     PgQuery__Node **given;
     size_t n;

@@ -294,6 +294,10 @@ enum kl_rc kl_dp__cast(struct kl_dp *p, PgQuery__TypeCast *c) {
         (from == KL_T_INTERVAL && t.id == KL_T_TIME)) {
         return kl_dp__native(p, t.id == KL_T_TIME ? ":to_time" : ":to_interval", &c->arg, 1, c->location);
     }
+    if (!array && t.id == KL_T_BYTES &&
+        (kl_dp__open_param(p, c->arg) || kl_type_is_text(kl_dp__infer(p, c->arg).id))) {
+        return kl_dp__native(p, ":to_bytes", &c->arg, 1, c->location); /* \x is a prefix, not an escape */
+    }
     bool via_text = t.id == KL_T_JSON && kl_dp__open_param(p, c->arg);
     kl_dp__puts(p, via_text ? "CAST(CAST(" : "CAST(");
     KL_TRY(kl_dp__expr(p, c->arg));

@@ -70,6 +70,7 @@ enum how {
     DIVISION,
     PLUS,
     CALL,
+    NATIVE,
     REGEX,
     NOT_REGEX,
     REGEX_I,
@@ -95,12 +96,13 @@ operators[] = {
     {"/", DIVISION, "/"},
     {"%", DIVISION, "%"},
     {"||", INFIX, "||"},
-    {"&", INFIX, "&"},
-    {"|", INFIX, "|"},
-    {"<<", INFIX, "<<"},
-    {">>", INFIX, ">>"},
+    {"&", NATIVE, "&"},
+    {"|", NATIVE, "|"},
+    {"#", NATIVE, "#"},
+    {"<<", NATIVE, "<<"},
+    {">>", NATIVE, ">>"},
+    {"^@", CALL, "starts_with"},
     {"^", CALL, "pow"},
-    {"#", CALL, "xor"},
     {"~", REGEX, ""},
     {"!~", NOT_REGEX, ""},
     {"~*", REGEX_I, ""},
@@ -119,7 +121,7 @@ operators[] = {
 static const struct operator unary[] = {
     {"-", INFIX, "-"},
     {"+", INFIX, "+"},
-    {"~", INFIX, "~"},
+    {"~", NATIVE, ":bit_not"},
     {"@", CALL, "abs"},
     {"|/", CALL, "sqrt"},
     {"||/", CALL, "cbrt"},
@@ -138,7 +140,7 @@ static enum kl_rc no_operator(struct kl_dp *p, const char *name, int32_t locatio
 }
 
 /* A parameter of the caller's that came as a number, beside a text, is one. */
-static enum kl_rc side(struct kl_dp *p, PgQuery__Node *n, PgQuery__Node *beside) {
+enum kl_rc kl_dp__side(struct kl_dp *p, PgQuery__Node *n, PgQuery__Node *beside) {
     if (p->plain && n && n->node_case == PG_QUERY__NODE__NODE_PARAM_REF) {
         uint8_t id = kl_dp__infer(p, n).id;
         if ((kl_type_is_number(id) || id == KL_T_BOOLEAN) &&
@@ -151,9 +153,9 @@ static enum kl_rc side(struct kl_dp *p, PgQuery__Node *n, PgQuery__Node *beside)
 
 static enum kl_rc binary(struct kl_dp *p, PgQuery__Node *l, const char *op, PgQuery__Node *r) {
     kl_dp__puts(p, "(");
-    KL_TRY(side(p, l, r));
+    KL_TRY(kl_dp__side(p, l, r));
     kl_buf_printf(p->out, " %s ", op);
-    KL_TRY(side(p, r, l));
+    KL_TRY(kl_dp__side(p, r, l));
     kl_dp__puts(p, ")");
     return KL_OK;
 }
@@ -165,6 +167,12 @@ static enum kl_rc plus(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     if (op[0] == '-' && l == KL_T_TIME && r == KL_T_TIME) {
         PgQuery__Node *args[2] = {e->lexpr, e->rexpr};
         return kl_dp__native(p, ":time_sub", args, 2, e->location);
+    }
+    if (l_date && r_date) { /* days: an INTEGER, which DuckDB gives as a BIGINT */
+        kl_dp__puts(p, "CAST(");
+        KL_TRY(binary(p, e->lexpr, op, e->rexpr));
+        kl_dp__puts(p, " AS INTEGER)");
+        return KL_OK;
     }
     bool narrow_r = l_date && kl_type_is_integer(kl_dp__infer(p, e->rexpr).id);
     bool narrow_l = r_date && kl_type_is_integer(kl_dp__infer(p, e->lexpr).id);
@@ -335,6 +343,9 @@ static enum kl_rc json(struct kl_dp *p, PgQuery__AExpr *e, const char *name) {
 
 static enum kl_rc unary_op(struct kl_dp *p, PgQuery__AExpr *e, const char *name) {
     for (size_t i = 0; name && i < KL_LEN(unary); i++) {
+        if (strcmp(unary[i].name, name) == 0 && unary[i].how == NATIVE) {
+            return kl_dp__native(p, unary[i].print, &e->rexpr, 1, e->location);
+        }
         if (strcmp(unary[i].name, name) == 0) {
             kl_buf_printf(p->out, unary[i].how == CALL ? "%s(" : "(%s ", unary[i].print);
             KL_TRY(kl_dp__expr(p, e->rexpr));
@@ -343,6 +354,17 @@ static enum kl_rc unary_op(struct kl_dp *p, PgQuery__AExpr *e, const char *name)
         }
     }
     return no_operator(p, name, e->location);
+}
+
+static const char *comparison(PgQuery__Node **name, size_t n) {
+    static const char *const known[] = {"=", "<>", "<", "<=", ">", ">="};
+    const char *op_name = operator_name(name, n);
+    for (size_t i = 0; op_name && i < KL_LEN(known); i++) {
+        if (strcmp(op_name, known[i]) == 0) {
+            return known[i];
+        }
+    }
+    return NULL;
 }
 
 static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
@@ -354,6 +376,10 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
     if (two && kl_dp__infer(p, e->lexpr).id == KL_T_JSON &&
         (name[0] == '-' || kl_dp__infer(p, e->rexpr).id == KL_T_JSON)) {
         return json(p, e, name[0] == '-' ? "-" : ":json_concat");
+    }
+    if (kl_dp__is_row_pair(e->lexpr, e->rexpr) && comparison(e->name, e->n_name)) {
+        return kl_dp__rows(
+            p, e->lexpr->row_expr, comparison(e->name, e->n_name), e->rexpr->row_expr);
     }
     for (size_t i = 0; name && i < KL_LEN(operators); i++) {
         const struct operator* o = & operators[i];
@@ -368,6 +394,10 @@ static enum kl_rc op(struct kl_dp *p, PgQuery__AExpr *e) {
             return division(p, e, o->print);
         case JSON:
             return json(p, e, o->name);
+        case NATIVE: {
+            PgQuery__Node *args[2] = {e->lexpr, e->rexpr};
+            return kl_dp__native(p, o->print, args, 2, e->location);
+        }
         case REGEX:
         case NOT_REGEX:
         case REGEX_I:
@@ -427,19 +457,27 @@ static enum kl_rc similar(struct kl_dp *p, PgQuery__AExpr *e) {
     return KL_OK;
 }
 
+static enum kl_rc in_values(
+    struct kl_dp *p, PgQuery__Node *x, PgQuery__Node **values, size_t n, bool negate) {
+    if (kl_dp__is_row_pair(x, values[0])) {
+        return kl_dp__each(p, x, negate ? "<>" : "=", values, n, negate);
+    }
+    kl_dp__puts(p, "(");
+    KL_TRY(kl_dp__expr(p, x));
+    kl_dp__puts(p, negate ? " NOT IN (" : " IN (");
+    for (size_t i = 0; i < n; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(kl_dp__side(p, values[i], x));
+    }
+    kl_dp__puts(p, "))");
+    return KL_OK;
+}
+
 static enum kl_rc in_list(struct kl_dp *p, PgQuery__AExpr *e) {
     if (e->rexpr->node_case != PG_QUERY__NODE__NODE_LIST) {
         return kl_dp__refuse(p, e->location, "this IN");
     }
-    kl_dp__puts(p, "(");
-    KL_TRY(kl_dp__expr(p, e->lexpr));
-    kl_dp__puts(p, is_negated(e) ? " NOT IN (" : " IN (");
-    for (size_t i = 0; i < e->rexpr->list->n_items; i++) {
-        kl_dp__puts(p, i ? ", " : "");
-        KL_TRY(side(p, e->rexpr->list->items[i], e->lexpr));
-    }
-    kl_dp__puts(p, "))");
-    return KL_OK;
+    return in_values(p, e->lexpr, e->rexpr->list->items, e->rexpr->list->n_items, is_negated(e));
 }
 
 static enum kl_rc between_pair(
@@ -469,22 +507,19 @@ static enum kl_rc between(struct kl_dp *p, PgQuery__AExpr *e, bool negate, bool 
     return KL_OK;
 }
 
-static const char *comparison(PgQuery__Node **name, size_t n) {
-    static const char *const known[] = {"=", "<>", "<", "<=", ">", ">="};
-    const char *op_name = operator_name(name, n);
-    for (size_t i = 0; op_name && i < KL_LEN(known); i++) {
-        if (strcmp(op_name, known[i]) == 0) {
-            return known[i];
-        }
-    }
-    return NULL;
-}
-
 /* x = ANY (array): an array parameter or text takes the type of x. */
 static enum kl_rc any_array(struct kl_dp *p, PgQuery__AExpr *e, const char *word) {
     const char *cmp = comparison(e->name, e->n_name);
     if (!cmp) {
         return no_operator(p, operator_name(e->name, e->n_name), e->location);
+    }
+    bool all = word[1] == 'L';
+    if (e->rexpr->node_case == PG_QUERY__NODE__NODE_A_ARRAY_EXPR &&
+        e->rexpr->a_array_expr->n_elements > 0) {
+        PgQuery__AArrayExpr *a = e->rexpr->a_array_expr;
+        bool in = strcmp(cmp, all ? "<>" : "=") == 0;
+        return in ? in_values(p, e->lexpr, a->elements, a->n_elements, all)
+                  : kl_dp__each(p, e->lexpr, cmp, a->elements, a->n_elements, all);
     }
     kl_dp__puts(p, "(");
     KL_TRY(kl_dp__expr(p, e->lexpr));

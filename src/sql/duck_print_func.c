@@ -322,6 +322,30 @@ static enum kl_rc special_avg(struct kl_dp *p, PgQuery__FuncCall *f, const char 
     return KL_OK;
 }
 
+/* Where there is no correlation to speak of, DuckDB divides by zero and PostgreSQL answers NULL. */
+static enum kl_rc special_undefined_as_null(
+    struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 2 || f->agg_star || f->agg_within_group) {
+        return unknown(p, f);
+    }
+    kl_dp__puts(p, "nullif(");
+    KL_TRY(aggregate(p, f, name));
+    kl_dp__puts(p, ", CAST('NaN' AS DOUBLE))");
+    return KL_OK;
+}
+
+static enum kl_rc special_ntile(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    static const struct function as_window = {"ntile", F_WINDOW, 1, 1, "ntile", NULL};
+    if (f->n_args != 1 || f->agg_star) {
+        return unknown(p, f);
+    }
+    KL_TRY(check_aggregate(p, f, &as_window));
+    kl_dp__puts(p, "CAST(");
+    KL_TRY(aggregate(p, f, name));
+    close_cast(p, KL_TYPE(INT));
+    return KL_OK;
+}
+
 static enum kl_rc special_extreme(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     if (f->n_args != 1 || f->agg_star || f->agg_within_group) {
         return unknown(p, f);
@@ -335,6 +359,31 @@ static enum kl_rc special_extreme(struct kl_dp *p, PgQuery__FuncCall *f, const c
         }
     }
     return aggregate(p, f, name);
+}
+
+/* DuckDB's remainder of decimals loses digits: mod() is the operator. */
+static enum kl_rc special_mod(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    PgQuery__Node op, *names[1] = {&op};
+    PgQuery__String text;
+    PgQuery__AExpr e;
+    KL_TRY(want_args(p, f, 2, 2));
+    pg_query__node__init(&op);
+    pg_query__string__init(&text);
+    pg_query__a__expr__init(&e);
+    text.sval = (char *)"%";
+    op.node_case = PG_QUERY__NODE__NODE_STRING;
+    op.string = &text;
+    e.kind = PG_QUERY__A__EXPR__KIND__AEXPR_OP;
+    e.name = names;
+    e.n_name = 1;
+    e.lexpr = f->args[0];
+    e.rexpr = f->args[1];
+    e.location = f->location;
+    PgQuery__Node n;
+    pg_query__node__init(&n);
+    n.node_case = PG_QUERY__NODE__NODE_A_EXPR;
+    n.a_expr = &e;
+    return kl_dp__expr(p, &n);
 }
 
 /* Functions of one number: their results have the native type. DuckDB's of a float are floats, its

@@ -148,13 +148,38 @@ static enum kl_rc bind_for_type(
     return rc;
 }
 
+/* True or false whatever it compares. */
+static bool is_predicate(const PgQuery__Node *n) {
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+        return true;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return n->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK &&
+               n->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK;
+    case PG_QUERY__NODE__NODE_A_EXPR: {
+        const PgQuery__AExpr *e = n->a_expr;
+        const char *name = e->n_name ? kl_dp__str(e->name[e->n_name - 1]) : NULL;
+        bool comparison = name && (strcmp(name, "=") == 0 || name[0] == '<' || name[0] == '>') &&
+                          strcmp(name, "<<") != 0 && strcmp(name, ">>") != 0;
+        return e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP ? comparison
+                                                            : e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF;
+    }
+    default:
+        return false;
+    }
+}
+
 struct kl_type kl_dp__infer(const struct kl_dp *p, const PgQuery__Node *n) {
     struct kl_type t = KL_TYPE(NULL);
     struct kl_err err = {0};
     if (!n || *p->infer_budget <= INFER_BYTES) {
         return t;
     }
-    return bind_for_type(p, n, &t, &err) == KL_OK ? t : KL_TYPE(NULL);
+    return bind_for_type(p, n, &t, &err) == KL_OK ? t
+           : is_predicate(n)                      ? KL_TYPE(BOOLEAN)
+                                                  : KL_TYPE(NULL);
 }
 
 struct kl_type kl_dp__infer_op(const struct kl_dp *p, PgQuery__AExpr *e) {

@@ -123,11 +123,21 @@ enum kl_rc kl_dp__condition(struct kl_dp *p, PgQuery__Node *n, const char *what)
 enum kl_rc kl_dp__list(struct kl_dp *p, PgQuery__Node **items, size_t n); /* separated by commas */
 /* As an argument of a function: a text whose type is open is TEXT there. */
 enum kl_rc kl_dp__arg(struct kl_dp *p, PgQuery__Node *n);
+/* One side of a comparison; beside: the other. */
+enum kl_rc kl_dp__side(struct kl_dp *p, PgQuery__Node *n, PgQuery__Node *beside);
 bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n);
 /* The first or only child of a JSON operator. */
 enum kl_rc kl_dp__json(struct kl_dp *p, PgQuery__Node *n);
 /* The path to one key or index of a JSON value. */
 enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n);
+
+/* ---- duck_print_rows.c ---- */
+bool kl_dp__is_row_pair(const PgQuery__Node *l, const PgQuery__Node *r);
+/* l <op> r, field by field; op: = <> < <= > >= */
+enum kl_rc kl_dp__rows(struct kl_dp *p, PgQuery__RowExpr *l, const char *op, PgQuery__RowExpr *r);
+/* x <op> any (or all) of the values, which are at least one. */
+enum kl_rc kl_dp__each(struct kl_dp *p, PgQuery__Node *x, const char *op, PgQuery__Node **values,
+    size_t n, bool all);
 
 /* ---- duck_print_const.c ---- */
 void kl_dp__ident(struct kl_dp *p, const char *name);

@@ -10,7 +10,9 @@ struct native_call {
 
 static bool could_fit(char letter, struct kl_type t) {
     struct kl_type ignored;
-    return letter && (t.id == KL_T_NULL || kl_func__fits(letter, t, &ignored));
+    /* What may be wide is not narrowed. */
+    bool narrow = letter == 'I' || letter == 'S';
+    return letter && ((t.id == KL_T_NULL && !narrow) || kl_func__fits(letter, t, &ignored));
 }
 
 static bool resolve(

@@ -286,9 +286,40 @@ static enum kl_rc call_operator(struct kl_expr_builder *b, const char *func, str
     return kl_expr_call(b, kl_slice_str(func), args, 2, position, ret, err);
 }
 
+/* Operators that are functions of the same name, or of another. */
+static const char *function_of(struct kl_slice text, bool binary) {
+    static const struct {
+        const char *text, *function;
+        bool binary;
+    } known[] = {
+        {"&", "&", true},
+        {"|", "|", true},
+        {"#", "#", true},
+        {"<<", "<<", true},
+        {">>", ">>", true},
+        {"^@", "starts_with", true},
+        {"~", ":bit_not", false},
+        {"@", "abs", false},
+        {"|/", "sqrt", false},
+        {"||/", "cbrt", false},
+    };
+    for (size_t i = 0; i < KL_LEN(known); i++) {
+        if (known[i].binary == binary && kl_slice_eq(text, kl_slice_str(known[i].text))) {
+            return known[i].function;
+        }
+    }
+    return NULL;
+}
+
 enum kl_rc kl_expr_op(struct kl_expr_builder *b, struct kl_slice text, struct kl_expr *left,
     struct kl_expr *right, int position, struct kl_expr **ret, struct kl_err *err) {
     enum kl_expr_opcode op = kl_expr__opcode(text);
+    const char *function = function_of(text, left != NULL);
+    if (function) {
+        struct kl_expr *args[2] = {left ? left : right, right};
+        return kl_expr_call(
+            b, kl_slice_str(function), args, left ? 2 : 1, position, ret, err);
+    }
     if (!left) {
         op = op == KL_OP_SUB ? KL_OP_NEG : op == KL_OP_ADD ? KL_OP_PLUS : KL_OP_NONE;
     }

@@ -35,6 +35,7 @@ struct kl_expr_builder {
     bool given_params; /* parameters are the caller's, not literals: beside a text a number becomes one */
     unsigned depth; /* nesting so far; at most 512: KL_E_INVALID_SQL */
 };
+bool kl_expr_has_function(struct kl_slice name); /* with whatever arguments */
 enum kl_rc kl_expr_const(struct kl_expr_builder *b, struct kl_val v, struct kl_expr **ret, struct kl_err *err);
 /* type: that of the value that will come (KL_T_NULL for an untyped string: kl_val with KL_VAL_UNKNOWN). */
 enum kl_rc kl_expr_param(struct kl_expr_builder *b, unsigned index, struct kl_type type, struct kl_expr **ret, struct kl_err *err);

@@ -257,10 +257,10 @@ enum kl_func_flag {
  * the result's type. */
 typedef enum kl_rc kl_func_fn(const struct kl_expr *e, struct kl_eval *ev,
     const struct kl_val *args, struct kl_val *ret, struct kl_err *err);
-/* args, one letter a parameter: t text, i integer (arrives as BIGINT), d number (for a double), f float, n
+/* args, one letter a parameter: t text, i integer (arrives as BIGINT), I SMALLINT or INT (as INT), S SMALLINT, d number (for a double), f float, n
  * number as it is, D decimal, N integer or decimal, a anything, B bytes, y bytes or an open text, b boolean, j JSON text, k JSON key
  * (text or integer), s date or point in time, m interval, c time of day, v vector. After a |
- * parameters are optional; * at the end repeats the last. ret: t text, i bigint, I integer, d
+ * parameters are optional; * at the end repeats the last. ret: t text, i bigint, I integer, S smallint, d
  * double, f float, b boolean, B bytes, j json, u uuid, z datetime, s timestamp, D date, T time, m interval,
  * x decimal of scale 6, 0 decimal of scale 0, e decimal like the first argument, 1 type of the
  * first argument, p point in time like the second argument (a date becomes a datetime), w the

@@ -102,6 +102,12 @@ bool kl_func__fits(char letter, struct kl_type t, struct kl_type *ret_to) {
     case 'i':
         *ret_to = KL_TYPE(BIGINT);
         return open || kl_type_is_integer(t.id);
+    case 'I':
+        *ret_to = KL_TYPE(INT);
+        return t.id == KL_T_INT || t.id == KL_T_SMALLINT;
+    case 'S':
+        *ret_to = KL_TYPE(SMALLINT);
+        return t.id == KL_T_SMALLINT;
     case 'd':
     case 'n':
         *ret_to = open ? KL_TYPE(DOUBLE) : *ret_to;
@@ -155,6 +161,13 @@ static bool matches(const struct kl_func *f, struct kl_expr *const *args, size_t
     return true;
 }
 
+/* Of a decimal without its fraction, rounded up. Not more than needed: the digits of a type are taken from the fraction
+ * of what it meets later. */
+static uint8_t whole_digits(struct kl_expr *const *args) {
+    struct kl_type t = args[0]->type;
+    return t.id == KL_T_DECIMAL ? (uint8_t)KL_MIN(38, t.precision - t.scale + 1) : 38;
+}
+
 static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const *args) {
     switch (f->ret) {
     case 't':
@@ -163,6 +176,8 @@ static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const
         return KL_TYPE(BIGINT);
     case 'I':
         return KL_TYPE(INT);
+    case 'S':
+        return KL_TYPE(SMALLINT);
     case 'd':
         return KL_TYPE(DOUBLE);
     case 'f':
@@ -188,9 +203,13 @@ static struct kl_type result_type(const struct kl_func *f, struct kl_expr *const
     case 'x':
         return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = 6};
     case '0':
-        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38};
+        return (struct kl_type){.id = KL_T_DECIMAL, .precision = whole_digits(args)};
     case 'e':
-        return (struct kl_type){.id = KL_T_DECIMAL, .precision = 38, .scale = args[0]->type.scale};
+        return (struct kl_type){.id = KL_T_DECIMAL,
+            .precision = (uint8_t)(args[0]->type.id == KL_T_DECIMAL
+                                       ? KL_MIN(38, args[0]->type.precision + 1)
+                                       : 38),
+            .scale = args[0]->type.scale};
     case 'w':
         return args[1]->type.id == KL_T_DATETIME ? KL_TYPE(TIMESTAMP) : KL_TYPE(DATETIME);
     case 'p':
@@ -387,6 +406,20 @@ static enum kl_rc no_function(
     kl_err_hint(err, "No function matches the given name and argument types. You might need to add "
                      "explicit type casts.");
     return rc;
+}
+
+bool kl_expr_has_function(struct kl_slice name) {
+    for (size_t i = 0; i < KL_LEN(specials); i++) {
+        if (kl_slice_eq_str(name, specials[i].func.name)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < kl_func__count; i++) {
+        if (kl_slice_eq_str(name, kl_func__table[i].name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum kl_rc kl_expr_call(struct kl_expr_builder *b, struct kl_slice name,

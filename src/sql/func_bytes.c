@@ -160,6 +160,11 @@ enum kl_rc kl_func__decode(ARGS) {
     return kl_func__take(ev, &out, KL_T_BYTES, ret, err);
 }
 
+/* A text cast to BYTES. */
+enum kl_rc kl_func__to_bytes(ARGS) {
+    return kl_val_parse(KL_TYPE(BYTES), kl_val_slice(&args[0]), ev->arena, ret, err);
+}
+
 static enum kl_rc want_utf8(const struct kl_val *name, struct kl_err *err) {
     return named(name, "utf8") || named(name, "utf-8")
                ? KL_OK

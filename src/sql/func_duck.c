@@ -50,6 +50,7 @@ static const struct {
     {'t', {.id = KL_T_TEXT}},
     {'i', {.id = KL_T_BIGINT}},
     {'I', {.id = KL_T_INT}},
+    {'S', {.id = KL_T_SMALLINT}},
     {'d', {.id = KL_T_DOUBLE}},
     {'f', {.id = KL_T_FLOAT}},
     {'b', {.id = KL_T_BOOLEAN}},
@@ -84,6 +85,10 @@ static const char *choices_of(char letter) {
         return "t";
     case 'i':
         return "i";
+    case 'I':
+        return "I";
+    case 'S':
+        return "S";
     case 'd':
         return "d";
     case 'f':
@@ -137,10 +142,12 @@ static enum kl_rc run(const struct kl_duck_native *f, const struct kl_duck_query
 void kl_func__duck_name(const struct kl_func *f, const char *letters, char *out, size_t size) {
     size_t index = (size_t)(f - kl_func__table);
     bool word = f->name[0] >= 'a' && f->name[0] <= 'z';
-    if (word) {
-        snprintf(out, size, "kl_n_%s_%s", f->name, letters);
-    } else {
-        snprintf(out, size, "kl_n_op%zu_%s", index, letters);
+    int n = word ? snprintf(out, size, "kl_n_%s_", f->name)
+                 : snprintf(out, size, "kl_n_op%zu_", index);
+    /* DuckDB takes d and D for the same. */
+    for (; *letters && n >= 0 && (size_t)n + 3 < size; letters++) {
+        bool capital = *letters >= 'A' && *letters <= 'Z';
+        n += snprintf(out + n, size - (size_t)n, capital ? "%c_" : "%c", *letters);
     }
 }
 

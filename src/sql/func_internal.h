@@ -37,6 +37,9 @@ kl_func_fn kl_func__age, kl_func__date_bin, kl_func__justify_hours, kl_func__jus
     kl_func__isfinite, kl_func__to_date_type, kl_func__interval_div, kl_func__interval_months,
     kl_func__interval_days, kl_func__interval_us, kl_func__interval_of, kl_func__time_sub,
     kl_func__to_time, kl_func__to_interval; /* func_interval.c */
+kl_func_fn kl_func__to_bytes, kl_func__to_hex32;
+kl_func_fn kl_func__bit_and, kl_func__bit_or, kl_func__bit_xor, kl_func__bit_not, kl_func__shift_left,
+    kl_func__shift_right; /* func_math.c */
 kl_func_fn kl_func__to_char, kl_func__to_timestamp_text, kl_func__to_date; /* func_format.c */
 kl_func_fn kl_func__json_typeof, kl_func__json_array_length, kl_func__json_extract,
     kl_func__json_extract_text, kl_func__json_strip_nulls, kl_func__json_set, kl_func__to_json,

@@ -64,7 +64,7 @@ static struct kl_interval difference(int64_t later, int64_t earlier) {
         days--;
     }
     if (days < 0) {
-        days += days_in(negative ? a.year : b.year, negative ? a.month : b.month);
+        days += days_in(b.year, b.month);
         months--;
     }
     int sign = negative ? -1 : 1;
@@ -273,34 +273,61 @@ enum kl_rc kl_func__timezone_interval(ARGS) {
 
 /* ---- OVERLAPS: half-open; a start behind its end changes places with it ---- */
 
-static void order(int64_t *a, int64_t *b) {
-    if (*a > *b) {
-        int64_t swap = *a;
-        *a = *b;
-        *b = swap;
+struct period {
+    int64_t from, to;
+    bool open; /* its end is not known */
+};
+
+/* The earlier end comes first. false: neither end is known. */
+static bool period_of(const struct kl_val *from, const struct kl_val *to, struct period *ret) {
+    if (from->null && to->null) {
+        return false;
     }
+    int64_t a = point_us(from->null ? to : from), b = to->null ? 0 : point_us(to);
+    ret->open = from->null || to->null;
+    ret->from = ret->open ? a : KL_MIN(a, b);
+    ret->to = ret->open ? a : KL_MAX(a, b);
+    return true;
 }
 
-static bool overlap(int64_t s1, int64_t e1, int64_t s2, int64_t e2) {
-    order(&s1, &e1);
-    order(&s2, &e2);
-    return s1 == s2 || (s1 > s2 ? s1 < e2 : s2 < e1);
+/* An end that is not known matters only where the answer hangs on it. */
+static struct kl_val overlap_of(const struct period *first, const struct period *second) {
+    if (first->from > second->from) {
+        return overlap_of(second, first);
+    }
+    if (first->from == second->from) {
+        return first->open || second->open ? kl_val_null(KL_T_BOOLEAN) : kl_val_bool(true);
+    }
+    if (first->open) {
+        return kl_val_null(KL_T_BOOLEAN);
+    }
+    return second->from < first->to ? kl_val_bool(true)
+           : second->open           ? kl_val_null(KL_T_BOOLEAN)
+                                    : kl_val_bool(false);
 }
 
 enum kl_rc kl_func__overlaps(ARGS) {
-    *ret = kl_val_bool(
-        overlap(point_us(&args[0]), point_us(&args[1]), point_us(&args[2]), point_us(&args[3])));
+    struct period a, b;
+    bool known = period_of(&args[0], &args[1], &a) && period_of(&args[2], &args[3], &b);
+    *ret = known ? overlap_of(&a, &b) : kl_val_null(KL_T_BOOLEAN);
     return KL_OK;
 }
 
 enum kl_rc kl_func__overlaps_intervals(ARGS) {
-    int64_t end1, end2, s1 = point_us(&args[0]), s2 = point_us(&args[2]);
-    if (kl_timestamp_add(s1, args[1].iv, &end1) != KL_OK ||
-        kl_timestamp_add(s2, args[3].iv, &end2) != KL_OK) {
-        return kl_expr__out_of_range(KL_T_TIMESTAMP, err);
+    struct kl_val points[4];
+    for (size_t i = 0; i < 4; i += 2) {
+        int64_t end = 0;
+        points[i] = args[i];
+        points[i + 1] = kl_val_null(KL_T_TIMESTAMP);
+        if (args[i].null || args[i + 1].null) {
+            continue;
+        }
+        if (kl_timestamp_add(point_us(&args[i]), args[i + 1].iv, &end) != KL_OK) {
+            return kl_expr__out_of_range(KL_T_TIMESTAMP, err);
+        }
+        points[i + 1] = kl_val_int(KL_T_TIMESTAMP, end);
     }
-    *ret = kl_val_bool(overlap(s1, end1, s2, end2));
-    return KL_OK;
+    return kl_func__overlaps(e, ev, points, ret, err);
 }
 
 enum kl_rc kl_func__isfinite(ARGS) {

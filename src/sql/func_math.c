@@ -207,22 +207,27 @@ static uint64_t greatest_divisor(uint64_t a, uint64_t b) {
     return a;
 }
 
+/* Of the integer type that a call gives. */
+static uint64_t greatest(const struct kl_expr *e) {
+    return e->type.id == KL_T_INT ? INT32_MAX : INT64_MAX;
+}
+
 enum kl_rc kl_func__gcd(ARGS) {
     uint64_t v = greatest_divisor(magnitude(args[0].i), magnitude(args[1].i));
-    *ret = kl_val_i64((int64_t)v);
-    return v > INT64_MAX ? kl_expr__out_of_range(KL_T_BIGINT, err) : KL_OK;
+    *ret = kl_val_int(e->type.id, (int64_t)v);
+    return v > greatest(e) ? kl_expr__out_of_range(e->type.id, err) : KL_OK;
 }
 
 enum kl_rc kl_func__lcm(ARGS) {
     uint64_t a = magnitude(args[0].i), b = magnitude(args[1].i), v;
     if (a == 0 || b == 0) {
-        *ret = kl_val_i64(0);
+        *ret = kl_val_int(e->type.id, 0);
         return KL_OK;
     }
-    if (__builtin_mul_overflow(a / greatest_divisor(a, b), b, &v) || v > INT64_MAX) {
-        return kl_expr__out_of_range(KL_T_BIGINT, err);
+    if (__builtin_mul_overflow(a / greatest_divisor(a, b), b, &v) || v > greatest(e)) {
+        return kl_expr__out_of_range(e->type.id, err);
     }
-    *ret = kl_val_i64((int64_t)v);
+    *ret = kl_val_int(e->type.id, (int64_t)v);
     return KL_OK;
 }
 
@@ -291,5 +296,44 @@ enum kl_rc kl_func__width_bucket(ARGS) {
 
 enum kl_rc kl_func__scale(ARGS) {
     *ret = kl_val_int(KL_T_INT, kl_expr__to_dec(&args[0]).scale);
+    return KL_OK;
+}
+
+/* ---- bits ---- */
+
+enum kl_rc kl_func__bit_and(ARGS) {
+    *ret = kl_val_int(e->type.id, args[0].i & args[1].i);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__bit_or(ARGS) {
+    *ret = kl_val_int(e->type.id, args[0].i | args[1].i);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__bit_xor(ARGS) {
+    *ret = kl_val_int(e->type.id, args[0].i ^ args[1].i);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__bit_not(ARGS) {
+    *ret = kl_val_int(e->type.id, ~args[0].i);
+    return KL_OK;
+}
+
+/* As the machine does it: the distance counts modulo the width (a SMALLINT is shifted as an INT), and
+ * what is pushed out is lost. */
+enum kl_rc kl_func__shift_left(ARGS) {
+    unsigned wide = e->type.id == KL_T_BIGINT ? 63 : 31;
+    uint64_t v = (uint64_t)args[0].i << ((uint64_t)args[1].i & wide);
+    *ret = kl_val_int(e->type.id, e->type.id == KL_T_BIGINT ? (int64_t)v
+                      : e->type.id == KL_T_INT  ? (int64_t)(int32_t)v
+                                                : (int64_t)(int16_t)v);
+    return KL_OK;
+}
+
+enum kl_rc kl_func__shift_right(ARGS) {
+    unsigned wide = e->type.id == KL_T_BIGINT ? 63 : 31;
+    *ret = kl_val_int(e->type.id, args[0].i >> ((uint64_t)args[1].i & wide));
     return KL_OK;
 }

@@ -151,6 +151,11 @@ enum kl_rc kl_func__to_hex(ARGS) {
     return kl_func__take(ev, &out, KL_T_TEXT, ret, err);
 }
 
+enum kl_rc kl_func__to_hex32(ARGS) {
+    struct kl_val narrow = kl_val_i64((int64_t)(uint32_t)args[0].i);
+    return kl_func__to_hex(e, ev, &narrow, ret, err);
+}
+
 /* The first n characters in bytes. */
 static size_t bytes_of(struct kl_slice s, int64_t n) {
     size_t i = 0;
