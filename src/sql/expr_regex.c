@@ -427,12 +427,24 @@ enum kl_rc kl_regex_get(struct kl_slice pattern, unsigned flags, const struct kl
 
 /* ---- searching ---- */
 
+#define REGEX_GROUPS 256
+
+/* Not regexec(): this one takes a length, and text here ends in no NUL. The pattern is this thread's
+ * own. */
 static int exec(const struct kl_regex *re, struct kl_slice text, size_t from, size_t end,
     regmatch_t *m, size_t n) {
-    m[0].rm_so = (regoff_t)from;
-    m[0].rm_eo = (regoff_t)end;
-    return regexec(&re->posix, text.ptr ? text.ptr : "", n, m,
-        REG_STARTEND | (end < text.len ? REG_NOTEOL : 0));
+    regex_t *posix = (regex_t *)&re->posix;
+    regoff_t starts[REGEX_GROUPS], ends[REGEX_GROUPS];
+    n = KL_MIN(n, (size_t)REGEX_GROUPS);
+    struct re_registers regs = {.num_regs = (unsigned)n, .start = starts, .end = ends};
+    posix->regs_allocated = REGS_FIXED;
+    posix->not_eol = end < text.len;
+    regoff_t found = re_search(posix, text.ptr ? text.ptr : "", (regoff_t)end, (regoff_t)from,
+        (regoff_t)(end - from), n ? &regs : NULL);
+    for (size_t i = 0; i < n && found >= 0; i++) {
+        m[i] = (regmatch_t){.rm_so = starts[i], .rm_eo = ends[i]};
+    }
+    return found >= 0 ? 0 : found == -1 ? REG_NOMATCH : REG_ESPACE;
 }
 
 #define MAX_SHORTEST ((size_t)64 << 10)
@@ -480,13 +492,12 @@ enum kl_rc kl_regex_search(const struct kl_regex *re, struct kl_slice text, size
 enum kl_rc kl_regex_match(struct kl_slice text, struct kl_slice pattern, unsigned flags, bool *ret,
     struct kl_err *err) {
     const struct kl_regex *re;
-    regmatch_t m[1]; /* says where to look */
     KL_TRY(kl_regex_get(pattern, flags, &re, err));
     if (text.len > INT_MAX) {
         return kl_fail(err, KL_E_TOO_LARGE, "the text is too long for a regular expression");
     }
     locale_t before = uselocale(kl_expr__utf8_locale());
-    int code = exec(re, text, 0, text.len, m, 1);
+    int code = exec(re, text, 0, text.len, NULL, 0);
     uselocale(before);
     *ret = code == 0;
     return code == 0 || code == REG_NOMATCH

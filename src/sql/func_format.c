@@ -315,7 +315,7 @@ static bool put_date(const struct token *t, const struct broken *b, struct kl_bu
             put_three(t, months[b->month - 1], out);
         } else {
             bool roman = t->word->pattern == P_RM;
-            put_name(t, (roman ? romans : months)[b->month - 1], roman ? 4 : 9, out);
+            put_name(t, roman ? romans[b->month - 1] : months[b->month - 1], roman ? 4 : 9, out);
         }
         return true;
     default:
