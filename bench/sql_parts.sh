@@ -34,11 +34,11 @@ set_up_feed() {
     as_root "CREATE TABLE bench.feed (id BIGINT PRIMARY KEY, conversation_id BIGINT NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL, created_at TIMESTAMP NOT NULL) WITH (TYPE = 'USER')"
     head -$feed_users "$work/tokens" >"$work/tokens-feed"
     fill "$work/tokens-feed" $feed_users $((feed_rows / 1000)) 1000 'INSERT INTO bench.feed (id, conversation_id, kind, content, created_at) VALUES' \
-        "({n:6}, {r:4:1000:1999}, 'kind-{r:2:0:19}', '$content', '2026-01-01 10:00:00.{n:6}')" --first-id 100000
+        "({n:6}, {r:4:1000:1999}, 'kind-{r:2:0:99}', '$content', '2026-01-01 10:00:00.{n:6}')" --first-id 100000
     psql_run <<SQL
 CREATE TABLE feed (user_id int NOT NULL, id bigint NOT NULL, conversation_id bigint NOT NULL, kind text NOT NULL, content text NOT NULL,
     created_at timestamp NOT NULL);
-INSERT INTO feed SELECT u, n, 1000 + floor(random() * 1000), 'kind-' || lpad(floor(random() * 20)::text, 2, '0'), '$content',
+INSERT INTO feed SELECT u, n, 1000 + floor(random() * 1000), 'kind-' || lpad(floor(random() * 100)::text, 2, '0'), '$content',
     timestamp '2026-01-01 10:00:00' + n * interval '1 microsecond'
     FROM generate_series(100000, 100000 + $feed_rows - 1) n, generate_series(0, $feed_users - 1) u;
 CREATE INDEX ON feed (user_id);
@@ -47,7 +47,7 @@ SQL
 }
 
 set_up_page() {
-    # pgbench has no text variables: the twenty statements are twenty scripts that it takes turns with.
+    # Of the hundred kinds twenty are asked for. pgbench has no text variables: it takes turns with twenty scripts.
     local k
     for k in $(seq -w 0 19); do
         # shellcheck disable=SC2059

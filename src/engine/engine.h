@@ -178,6 +178,7 @@ struct kl_scan {
     int64_t after_seq;          /* rows with _seq greater; 0: all */
     int64_t upto_seq;           /* and at most this; 0: all */
     bool newest_first;
+    bool newest_likely;         /* either direction will do, newest first is better where it costs nothing */
     bool tombstones;            /* deleted rows too: ask KL_COL_DELETED */
     struct kl_arena *arena;     /* for values that cannot borrow */
 };

@@ -215,6 +215,7 @@ static enum kl_rc bound_scan(const struct kl_access_path *path, struct kl_eval *
         scan->upto_seq = scan->upto_seq > 0 ? KL_MIN(scan->upto_seq, upto) : upto;
     }
     scan->newest_first |= path->backward;
+    scan->newest_likely = path->newest_likely;
     return KL_OK;
 }
 

@@ -43,7 +43,8 @@ bool kl__scan_resident(struct kl_engine *e, const struct kl_scan *scan, struct k
     s->partition = p;
     s->after = scan->after_seq;
     s->upto = scan->upto_seq;
-    kl__resident_start(p, scan->cut->stamp, s->after, s->upto, scan->newest_first, &s->pos);
+    kl__resident_start(p, scan->cut->stamp, s->after, s->upto, scan->newest_first || scan->newest_likely,
+        &s->pos);
     *ret = &s->base.source;
     return true;
 }

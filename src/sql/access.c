@@ -478,10 +478,7 @@ enum kl_rc kl_sql__choose_access(
             }
         }
     }
-    /* "The newest first": rows written late are likely to be among the first, and the sorter throws away what comes after them. */
-    if (!best.path.ordered && !best.path.pk && in->limited && in->n_order > 0) {
-        best.path.backward = in->order[0].descending;
-    }
+    best.path.newest_likely = !best.path.ordered && in->limited && in->n_order > 0 && in->order[0].descending;
     *ret = best.path;
     return KL_OK;
 }

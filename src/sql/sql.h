@@ -72,6 +72,8 @@ struct kl_access_path {
     const struct kl_expr **in;
     bool ordered;              /* rows come out in the order that ORDER BY asks for: nothing to sort, stop at the LIMIT */
     bool backward;             /* from the end of the range to its start */
+    bool newest_likely;        /* ORDER BY .. DESC LIMIT, not served by the path: what was written last is likely to be among the first, so a
+                                * scan that may as well start there leaves the sorter less to do */
 };
 
 /* What INSERT, UPDATE and DELETE share. Expressions see the slots of struct kl_plan_dml: every column in order, then _seq; of the new row,
