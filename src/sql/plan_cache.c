@@ -18,6 +18,7 @@ struct kl_plan_cache {
     struct entry *newest, *oldest;
     size_t max;
     uint64_t version;
+    _Atomic uint64_t hits, misses; /* stored by the owner */
 };
 
 struct kl_plan_cache *kl_plan_cache_new(size_t max_plans) {
@@ -65,6 +66,15 @@ size_t kl_plan_cache_size(const struct kl_plan_cache *c) {
     return c->by_key.count;
 }
 
+static void count(_Atomic uint64_t *n) {
+    atomic_store_explicit(
+        n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+void kl_plan_cache_stats(const struct kl_plan_cache *c, struct kl_plan_cache_stats *ret) {
+    *ret = (struct kl_plan_cache_stats){.hits = c->hits, .misses = c->misses};
+}
+
 const struct kl_cached *kl_sql__cache_get(
     struct kl_plan_cache *c, uint64_t catalog_version, struct kl_slice key) {
     if (catalog_version != c->version) {
@@ -72,9 +82,11 @@ const struct kl_cached *kl_sql__cache_get(
             clear(c);
             c->version = catalog_version;
         }
+        count(&c->misses);
         return NULL;
     }
     struct entry *e = kl_map_get(&c->by_key, key);
+    count(e ? &c->hits : &c->misses);
     if (e && e != c->newest) {
         unlink_entry(c, e);
         link_newest(c, e);

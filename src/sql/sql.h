@@ -199,6 +199,10 @@ struct kl_plan_cache;
 struct kl_plan_cache *kl_plan_cache_new(size_t max_plans); /* 0: never caches */
 void kl_plan_cache_free(struct kl_plan_cache *c);
 size_t kl_plan_cache_size(const struct kl_plan_cache *c);
+struct kl_plan_cache_stats {
+    uint64_t hits, misses;
+};
+void kl_plan_cache_stats(const struct kl_plan_cache *c, struct kl_plan_cache_stats *ret); /* any thread */
 
 enum kl_executor { KL_EXECUTOR_AUTO, KL_EXECUTOR_NATIVE, KL_EXECUTOR_DUCKDB };
 struct kl_sql_ctx {
@@ -225,6 +229,8 @@ enum kl_rc kl_sql_bind(const struct kl_sql_ctx *ctx, struct kl_slice stmt, const
  * statement is none. ret_inner is the wrapped statement. */
 enum kl_rc kl_sql_execute_as(struct kl_slice stmt, struct kl_arena *arena, struct kl_slice *ret_user, struct kl_slice *ret_inner,
     struct kl_err *err);
+/* The statement for a log: no value of it. Literals are ?, what follows PASSWORD too, comments are gone; cut at max bytes. */
+void kl_sql_redact(struct kl_slice stmt, size_t max, struct kl_buf *out);
 /* The query of a subscription: SELECT .. or SUBSCRIBE TO ..; plan kind SUBSCRIBE. Everything of it evaluates natively or it is refused:
  * KL_E_INVALID_SQL, KL_E_UNSUPPORTED, KL_E_PERMISSION_DENIED, KL_E_NOT_FOUND. Names may be qualified ns.table.col. */
 enum kl_rc kl_sql_bind_live(const struct kl_sql_ctx *ctx, struct kl_slice query, struct kl_arena *arena, struct kl_bound *ret,
