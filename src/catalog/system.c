@@ -33,6 +33,7 @@ static const struct {
 static struct kl_table *make(enum kl_sys_table index, int64_t created_us) {
     struct kl_column cols[KL_LEN(columns)];
     struct kl_table_version version = {.version = 1, .created_us = created_us, .cols = cols};
+    uint8_t n_keys = 0;
     for (size_t i = 0; i < KL_LEN(columns); i++) {
         const struct system_col *c = &columns[i];
         if (c->table == index) {
@@ -42,7 +43,7 @@ static struct kl_table *make(enum kl_sys_table index, int64_t created_us) {
                 .name = c->name,
                 .type = c->type,
                 .nullable = c->flags == OPT,
-                .pk_pos = c->flags == KEY,
+                .pk_pos = c->flags == KEY ? ++n_keys : 0,
                 .def.value = kl_val_null(c->type.id),
                 .missing = kl_val_null(c->type.id)};
         }

@@ -6,8 +6,9 @@
  * All rows of one user are one range of keys, so the rows of a table are one short range in each user's. The walk goes from scope to scope by
  * seeking: scope | table, then past the scope. No writer touches these rows any more (its plans are stale), so ranges are removed beside the
  * writers. */
-#include "engine/internal.h"
+#include "engine/jobs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TARGET "cleanup"
@@ -16,6 +17,7 @@ struct job {
     struct kl_task task;
     struct kl_engine *engine;
     uint32_t table;
+    struct kl__job *shown; /* in system.jobs */
 };
 struct forget {
     struct kl__cmd cmd;
@@ -188,25 +190,46 @@ static void run_job(struct kl_task *t) {
     struct job *j = KL_CONTAINER_OF(t, struct job, task);
     struct kl_err err;
     kl_err_clear(&err);
+    kl__job_start(j->engine->jobs, j->shown);
     enum kl_rc rc = remove_all(j, &err);
     if (rc == KL_OK) {
+        kl__job_end(j->engine->jobs, j->shown, KL__JOB_COMPLETED, "Cleaned up");
         struct forget *f = kl_xcalloc(1, sizeof(*f));
         f->cmd = (struct kl__cmd){.engine = j->engine, .shard = KL_SHARD_META, .apply = apply_forget, .finish = finish_forget};
         f->table = j->table;
         kl__cmd_post_always(&f->cmd);
     } else if (rc != KL_E_END) {
+        kl__job_end(j->engine->jobs, j->shown, KL__JOB_FAILED, err.msg);
         kl_log_error(TARGET, "what dropped table or index %u left stays until the next start: %s", j->table, err.msg);
     }
     free(j);
 }
 
-void kl__cleanup_start(struct kl_engine *e, uint32_t table) {
+void kl__cleanup_job_id(uint32_t table, char out[KL__JOB_ID_BYTES]) { snprintf(out, KL__JOB_ID_BYTES, "CL-%012x", table); }
+
+/* What of it is known: a start knows the number only, and an index goes by its number too. */
+static struct kl__job *show(struct kl_engine *e, uint32_t table, const struct kl_cat *before) {
+    const struct kl_table *t = before != NULL ? kl_cat_table_by_id(before, table) : NULL;
+    struct kl__job shown = {.type = "cleanup"};
+    kl__cleanup_job_id(table, shown.id);
+    if (t != NULL) {
+        snprintf(shown.parameters, sizeof(shown.parameters), "{\"table_id\":\"%s\",\"id\":%u}", t->qualified.ptr, table);
+        snprintf(shown.key, sizeof(shown.key), "drop-%s-%s", t->ns, t->name);
+    } else {
+        snprintf(shown.parameters, sizeof(shown.parameters), "{\"id\":%u}", table);
+    }
+    return kl__job_add(e->jobs, &shown);
+}
+
+void kl__cleanup_start(struct kl_engine *e, uint32_t table, const struct kl_cat *before) {
     struct job *j = kl_xcalloc(1, sizeof(*j));
     j->task.run = run_job;
     j->engine = e;
     j->table = table;
+    j->shown = show(e, table, before);
     if (kl_pool_post(e->background, &j->task) != KL_OK) {
         kl_log_warn(TARGET, "what dropped table or index %u left is removed at the next start", table);
+        kl__job_end(e->jobs, j->shown, KL__JOB_FAILED, "Too much to do: removed at the next start");
         free(j);
     }
 }
@@ -220,7 +243,7 @@ enum kl_rc kl__cleanup_resume(struct kl_engine *e, struct kl_err *err) {
         if (key.len == KL__TABLE_KEY_BYTES) {
             struct kl_reader r;
             kl_reader_init(&r, kl_slice_from(key, 1));
-            kl__cleanup_start(e, kl_read_be32(&r));
+            kl__cleanup_start(e, kl_read_be32(&r), NULL);
         }
     }
     enum kl_rc rc = kl_iter_status(it, err);

@@ -30,8 +30,6 @@ enum kl_rc kl__ddl_audit(struct kl__ddl *d, const char *details) {
     return KL_OK;
 }
 
-static void job_id(uint32_t table, char out[24]) { snprintf(out, 24, "CL-%012x", table); }
-
 /* ---- operations: KL_E_AGAIN means "nothing to do, the message says so" ---- */
 
 static enum kl_rc create_namespace(struct kl__ddl *d, struct kl_err *err) {
@@ -90,7 +88,7 @@ enum kl_rc kl__ddl_create_table(struct kl__ddl *d, const struct kl_table_def *gi
 
 static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     const struct kl_plan *p = d->stmt->bound.plan;
-    char job[24];
+    char job[KL__JOB_ID_BYTES];
     if (p->table == NULL) {
         kl__ddl_say(d, "Table %.*s does not exist (skipped)", KL_FMT(p->name));
         return KL_E_AGAIN;
@@ -115,7 +113,7 @@ static enum kl_rc drop_table(struct kl__ddl *d, struct kl_err *err) {
     d->change.dropped = d->change.removed = ids;
     d->change.n_dropped = 1;
     d->change.n_removed = 1 + t->n_indexes;
-    job_id(t->id, job);
+    kl__cleanup_job_id(t->id, job);
     kl__ddl_say(d, "Table %s dropped successfully. Cleanup job: %s", t->qualified.ptr, job);
     KL_TRY(kl_cat_drop_table(d->run->e->o.catalog, kl_slice_str(t->ns), kl_slice_str(t->name), &ids[0], err));
     return kl__ddl_audit(d, "");
@@ -207,6 +205,7 @@ static enum kl_rc commit_change(struct kl__ddl_change *c, struct kl_err *err) {
 enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err) {
     struct kl__writer *w = kl__writer_current();
     KL_ASSERT(w != NULL && w->index == 0);
+    struct kl_cat *before = kl_catalog_acquire(c->engine->o.catalog);
     if (c->pause) {
         kl__writers_pause(w);
     }
@@ -216,8 +215,9 @@ enum kl_rc kl__ddl_change(struct kl__ddl_change *c, struct kl_err *err) {
     }
     kl__writer_refresh(w);
     for (size_t i = 0; c->changed && i < c->n_removed; i++) {
-        kl__cleanup_start(c->engine, c->removed[i]);
+        kl__cleanup_start(c->engine, c->removed[i], before);
     }
+    kl_cat_release(before);
     return rc;
 }
 

@@ -1,5 +1,7 @@
 /* Putting the engine together and taking it apart. */
 #include "engine/internal.h"
+#include "engine/jobs.h"
+#include "engine/txn_list.h"
 
 #include <stdlib.h>
 
@@ -70,6 +72,9 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
     pthread_cond_init(&e->pause_cond, NULL);
     pthread_mutex_init(&e->table_log_lock, NULL);
     pthread_mutex_init(&e->forgotten_lock, NULL);
+    pthread_mutex_init(&e->loops_lock, NULL);
+    e->jobs = kl__jobs_new();
+    e->txns = kl__txn_list_new();
     kl_map_init(&e->forgotten);
     make_pools(e);
     enum kl_rc rc = make_shards(e, err);
@@ -129,6 +134,9 @@ void kl_engine_free(struct kl_engine *e) {
     pthread_cond_destroy(&e->pause_cond);
     pthread_mutex_destroy(&e->table_log_lock);
     pthread_mutex_destroy(&e->forgotten_lock);
+    pthread_mutex_destroy(&e->loops_lock);
+    kl__jobs_free(e->jobs);
+    kl__txn_list_free(e->txns);
     free(e);
 }
 
@@ -151,11 +159,4 @@ int64_t kl_engine_forgotten_seq(struct kl_engine *e, struct kl_table *t, struct 
         return kl__stream_forgotten(kl__shard(e, scope.shard)->streams, t->id, user);
     }
     return kl__retention_forgotten(e, t->id);
-}
-
-void kl_engine_stats(struct kl_engine *e, struct kl_engine_stats *ret) {
-    *ret = (struct kl_engine_stats){
-        .statements = e->statements, .writes = e->writes, .commits = e->commits, .commit_us_total = e->commit_us,
-        .batch_commands_max = e->batch_max, .plan_cache_size = e->plans, .stream_rows = e->stream_rows, .stream_bytes = e->stream_bytes,
-    };
 }

@@ -47,9 +47,26 @@ struct kl_engine_listener {
     void (*user_changed)(void *ctx, struct kl_slice user);
 };
 
-/* Facts of the server that system.stats and system.settings show; name/value pairs, any thread. */
+/* One line of the server's log; empty: not known. */
+struct kl_log_line {
+    struct kl_slice timestamp, level, thread, target, message;
+};
+/* This node, for system.cluster. */
+struct kl_engine_node {
+    char api_addr[320];
+    char hostname[256], os[66], arch[66], uptime[64];
+    int64_t uptime_s;
+    uint64_t memory_bytes, total_memory_bytes; /* of the process, of the machine */
+    double cpu_percent;
+};
+
+/* Facts of the server that system.stats, system.settings, system.server_logs and system.cluster show. Each may be NULL. Any thread. */
 struct kl_engine_facts {
     void *ctx;
+    uint32_t node_id;
+    /* lines of the log file, oldest first; texts are borrowed for the call */
+    enum kl_rc (*logs)(void *ctx, enum kl_rc (*visit)(void *vctx, const struct kl_log_line *line), void *vctx, struct kl_err *err);
+    void (*node)(void *ctx, struct kl_engine_node *ret);
     enum kl_rc (*settings)(void *ctx, enum kl_rc (*visit)(void *vctx, const char *name, const char *value, const char *description, const char *category), void *vctx);
     enum kl_rc (*stats)(void *ctx, enum kl_rc (*visit)(void *vctx, const char *name, const char *value), void *vctx);
 };
@@ -68,6 +85,7 @@ struct kl_engine_options {
     const char *storage_dir;      /* folder of the storage `local`; NULL: it has none */
     int64_t statement_timeout_ms; /* 0: none */
     int64_t transaction_timeout_ms; /* of one that writes, since it holds up its writer; 0: none */
+    int64_t slow_statement_ms;    /* statements that took this long are logged; 0: none */
     uint64_t default_query_limit, max_query_limit; /* 0: off */
     size_t max_sql_bytes;
     uint32_t max_params;
@@ -108,6 +126,7 @@ struct kl_exec {
     /* out: state while a sink function runs */
     struct kl_slice as_user;       /* of the statement whose result is being written */
     size_t statement;              /* its index */
+    uint64_t rows;                 /* of the newest result or message: set by whoever implements the sink; may stay 0 */
     /* out: at done */
     enum kl_rc rc;
     struct kl_err err;             /* message prefixed "Statement N failed: " when execution of statement N failed; position is in the request's text */
@@ -193,6 +212,9 @@ int64_t kl_engine_forgotten_seq(struct kl_engine *e, struct kl_table *t, struct 
 /* For stats: totals since start. */
 struct kl_engine_stats {
     uint64_t statements, writes, commits, commit_us_total, batch_commands_max, plan_cache_size, stream_rows, stream_bytes;
+    uint64_t slow_statements;
+    uint64_t plan_cache_hits, plan_cache_misses, row_cache_bytes, row_cache_hits, row_cache_misses; /* of the loops */
+    uint64_t resident_partitions, resident_bytes;
 };
 void kl_engine_stats(struct kl_engine *e, struct kl_engine_stats *ret);
 

@@ -349,6 +349,7 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
 
 /* On to the next statement; false when this one failed, which ends the request. */
 static bool statement_done(struct kl__run *r) {
+    kl__slow_check(r, &r->stmts[r->i], r->rc);
     if (r->rc != KL_OK) {
         fail_statement(r, &r->stmts[r->i], r->rc);
         return false;
@@ -380,7 +381,10 @@ static void step(struct kl__run *r) {
         r->x->as_user = s->session.user;
         r->x->statement = r->i;
         r->e->statements++;
-        r->deadline_ns = r->timeout_ms > 0 ? kl_clock_mono_ns() + r->timeout_ms * 1000000 : 0;
+        if (r->retries == 0) {
+            r->started_ns = kl_clock_mono_ns();
+        }
+        r->deadline_ns = r->timeout_ms > 0 ? r->started_ns + r->timeout_ms * 1000000 : 0;
         if (!start(r, s)) {
             return;
         }
@@ -480,11 +484,13 @@ struct kl_engine_loop *kl_engine_loop_new(struct kl_engine *e, struct kl_loop *l
     l->cache = kl_plan_cache_new(e->o.plan_cache_entries);
     kl_arena_init(&l->scratch, (size_t)64 << 20);
     l->rows = kl__row_cache_new(e->o.row_cache_bytes / KL_MAX(1u, kl_cpu_count()));
+    kl__loops_add(l);
     return l;
 }
 
 void kl_engine_loop_free(struct kl_engine_loop *l) {
     if (l != NULL) {
+        kl__loops_remove(l);
         kl_plan_cache_free(l->cache);
         kl_arena_deinit(&l->scratch);
         kl__row_cache_free(l->rows);

@@ -101,6 +101,10 @@ struct kl_engine {
     _Atomic bool stopping;
     _Atomic uint64_t *key_stamps; /* see row_cache.c; any thread */
     struct kl__residents *residents;
+    struct kl__jobs *jobs;
+    struct kl__txn_list *txns;
+    pthread_mutex_t loops_lock;
+    struct kl_engine_loop *loops; /* guarded by loops_lock */
     /* pausing */
     pthread_mutex_t pause_lock;
     pthread_cond_t pause_cond;
@@ -118,7 +122,7 @@ struct kl_engine {
     pthread_mutex_t forgotten_lock;
     struct kl_map forgotten;  /* table id -> struct in retention.c; guarded by forgotten_lock */
     /* counters */
-    _Atomic uint64_t statements, writes, commits, commit_us, batch_max, plans;
+    _Atomic uint64_t statements, writes, commits, commit_us, batch_max, plans, slow;
 };
 
 /* ---- DML (write.c, dml*.c) ---- */
@@ -188,6 +192,10 @@ uint64_t kl__key_stamp(struct kl_engine *e, uint64_t hash);
 bool kl__row_cache_get(struct kl__row_cache *c, uint64_t hash, struct kl_slice key, uint64_t stamp, int64_t *ret_seq, struct kl_slice *ret);
 /* stamp: taken before the store was read. */
 void kl__row_cache_put(struct kl__row_cache *c, uint64_t hash, struct kl_slice key, uint64_t stamp, int64_t seq, struct kl_slice row);
+struct kl__row_cache_stats {
+    uint64_t bytes, hits, misses;
+};
+void kl__row_cache_stats(const struct kl__row_cache *c, struct kl__row_cache_stats *ret); /* any thread */
 /* The batch that the writer is making changes what this key names: before its commit, and after it for all of them. On the writer. */
 void kl__key_changing(struct kl__writer *w, struct kl_slice key);
 void kl__keys_changed(struct kl__writer *w);
@@ -218,12 +226,16 @@ enum kl_rc kl__system_scan(struct kl_engine *e, const struct kl_session *session
 /* ---- requests (exec.c, read.c, ddl.c, users.c) ---- */
 struct kl_engine_loop {
     struct kl_engine *engine;
+    struct kl_engine_loop *next; /* guarded by engine->loops_lock */
     struct kl_loop *loop;
     struct kl_plan_cache *cache;
     struct kl_arena scratch;
     struct kl__row_cache *rows;
     size_t plans_counted;
 };
+/* Figures of every loop, for system.stats (counters.c). */
+void kl__loops_add(struct kl_engine_loop *l);
+void kl__loops_remove(struct kl_engine_loop *l);
 /* State of a query pool thread. */
 struct kl__worker {
     struct kl_engine *engine;
@@ -258,6 +270,7 @@ struct kl__run {
     bool no_rows;               /* tables read as empty: only the columns of a query are wanted */
     int64_t timeout_ms;         /* of a statement; 0: none */
     int64_t deadline_ns;        /* of the statement under way; 0: none */
+    int64_t started_ns;         /* the statement under way */
     struct kl_slice ddl_message; /* what the step under way answers, set with rc; else empty */
     enum kl_rc rc;              /* of the step under way */
     struct kl_err err;
@@ -289,6 +302,8 @@ enum kl_rc kl__read_duck(struct kl__run *r, struct kl__stmt *s, const struct kl_
 /* EXPLAIN (explain.c): on the loop; with ANALYZE in the query pool. */
 enum kl_rc kl__explain(struct kl__run *r, struct kl__stmt *s, struct kl_err *err);
 enum kl_rc kl__explain_analyze(struct kl__run *r, struct kl__stmt *s, struct kl__worker *w, struct kl_err *err);
+/* Logs the statement that has just ended, if it was slow (slow_log.c). */
+void kl__slow_check(struct kl__run *r, const struct kl__stmt *s, enum kl_rc rc);
 /* Counts what a source delivers; owns it. */
 struct kl_source *kl__count_rows(struct kl_source *of, uint64_t *rows);
 /* Starts DDL or a user statement; ends in kl__run_resume. */
@@ -308,7 +323,10 @@ void kl__eval_init(struct kl__run *r, struct kl__stmt *s, const struct kl_bound 
 struct kl_slice kl__table_key(enum kl_meta_kind kind, uint32_t table, char key[KL__TABLE_KEY_BYTES]);
 /* The table's rows are to be removed: puts the record into the metadata batch, in the commit that drops it. */
 void kl__cleanup_record(struct kl_batch *b, uint32_t table);
-void kl__cleanup_start(struct kl_engine *e, uint32_t table);
+/* before: a catalog that still knows it, or NULL. */
+void kl__cleanup_start(struct kl_engine *e, uint32_t table, const struct kl_cat *before);
+#define KL__JOB_ID_BYTES 24
+void kl__cleanup_job_id(uint32_t table, char out[KL__JOB_ID_BYTES]);
 enum kl_rc kl__cleanup_resume(struct kl_engine *e, struct kl_err *err);
 /* Visits every partition of the table that has a row at or after `from` _seq: any thread. Stops at the first code that is not KL_OK. */
 typedef enum kl_rc kl__visit_partition(void *ctx, const struct kl_scope *scope, struct kl_err *err);

@@ -566,6 +566,11 @@ void kl__residents_commit_end(struct kl_engine *e, const struct kl_change *chang
     atomic_fetch_sub(&r->under_way, 1);
 }
 
+void kl__residents_stats(struct kl_engine *e, uint64_t *ret_partitions, uint64_t *ret_bytes) {
+    *ret_partitions = e->residents->count;
+    *ret_bytes = e->residents->bytes;
+}
+
 void kl__residents_drop_table(struct kl_engine *e, uint32_t table) {
     struct kl__residents *r = e->residents;
     pthread_mutex_lock(&r->lock);

@@ -49,6 +49,8 @@ bool kl__resident_row(const struct kl__resident *p, uint64_t stamp, int64_t seq,
 /* Around a commit: from before anybody can see it until after resident partitions have its changes (n 0: it failed, or changes no stored rows). */
 void kl__residents_commit_begin(struct kl_engine *e);
 void kl__residents_commit_end(struct kl_engine *e, const struct kl_change *changes, size_t n);
+/* Partitions and bytes that are held. Any thread. */
+void kl__residents_stats(struct kl_engine *e, uint64_t *ret_partitions, uint64_t *ret_bytes);
 /* The table is gone. */
 void kl__residents_drop_table(struct kl_engine *e, uint32_t table);
 

@@ -28,6 +28,7 @@ struct kl__row_cache {
     size_t n_buckets; /* a power of two */
     size_t bytes, max_bytes;
     size_t hand;
+    _Atomic uint64_t hits, misses, held; /* stored by the owner; held: bytes */
 };
 
 /* ---- stamps ---- */
@@ -74,6 +75,13 @@ void kl__row_cache_free(struct kl__row_cache *c) {
     free(c);
 }
 
+/* Only the owner counts, so that nothing is locked. */
+static void count(_Atomic uint64_t *n) { atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed); }
+
+void kl__row_cache_stats(const struct kl__row_cache *c, struct kl__row_cache_stats *ret) {
+    *ret = (struct kl__row_cache_stats){.bytes = c->held, .hits = c->hits, .misses = c->misses};
+}
+
 static struct slot *bucket(struct kl__row_cache *c, uint64_t hash) { return &c->slots[(hash >> 32 & (c->n_buckets - 1)) * WAYS]; }
 
 static bool holds(const struct slot *s, uint64_t hash, struct kl_slice key) {
@@ -86,9 +94,12 @@ bool kl__row_cache_get(struct kl__row_cache *c, uint64_t hash, struct kl_slice k
         if (holds(&b[i], hash, key)) {
             *ret_seq = b[i].seq;
             *ret = kl_slice(b[i].data + b[i].key_len, b[i].row_len);
-            return b[i].stamp == stamp && stamp < UNDER_WAY;
+            bool newest = b[i].stamp == stamp && stamp < UNDER_WAY;
+            count(newest ? &c->hits : &c->misses);
+            return newest;
         }
     }
+    count(&c->misses);
     return false;
 }
 
@@ -137,4 +148,5 @@ void kl__row_cache_put(struct kl__row_cache *c, uint64_t hash, struct kl_slice k
     s->row_len = (uint32_t)row.len;
     memcpy(s->data, key.ptr, key.len);
     memcpy(s->data + key.len, row.ptr, row.len);
+    atomic_store_explicit(&c->held, c->bytes, memory_order_relaxed);
 }

@@ -11,12 +11,17 @@
  * A failing statement rolls everything back: the command's save points of all its shards. ROLLBACK does the same and is no error. */
 #include "engine/audit.h"
 #include "engine/internal.h"
+#include "engine/txn_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_BYTES ((size_t)100 << 20) /* what one transaction may write */
 
+struct seen {
+    uint32_t table;
+    struct seen *next;
+};
 struct touched {
     struct kl__shard *shard;
     int64_t last_seq; /* before the transaction */
@@ -28,6 +33,8 @@ struct kl__txn {
     struct kl_shard_call call; /* exclusive */
     struct kl__run *run;
     struct kl__worker *worker; /* reading: of the pool thread */
+    struct kl__txn_entry entry; /* in system.transactions while it runs */
+    struct seen *seen;         /* tables that it names */
     size_t from, to;           /* statements inside: from <= i < to; `to` is COMMIT or ROLLBACK, or one past a single statement */
     bool single, writes, rollback, read_only;
     char id[40];
@@ -46,10 +53,26 @@ static enum kl_rc check_table(const struct kl_table *t, struct kl_err *err) {
     return kl_fail(err, KL_E_EXEC, "%s tables are not supported inside explicit transactions", t->type == KL_TABLE_STREAM ? "stream" : "system");
 }
 
+/* For the figure that system.transactions shows; a full arena only makes it smaller. */
+static void count_table(struct kl__txn *x, uint32_t table) {
+    for (const struct seen *s = x->seen; s != NULL; s = s->next) {
+        if (s->table == table) {
+            return;
+        }
+    }
+    struct seen *s = KL_ARENA_NEW(x->run->x->arena, struct seen);
+    if (s != NULL) {
+        *s = (struct seen){table, x->seen};
+        x->seen = s;
+        x->entry.tables++;
+    }
+}
+
 static void touch(struct kl__txn *x, const struct kl_table *t, const struct kl__stmt *s) {
     if (t == NULL || (t->type != KL_TABLE_USER && t->type != KL_TABLE_SHARED)) {
         return;
     }
+    count_table(x, t->id);
     struct kl__shard *shard = kl__shard(x->run->e, kl_table_scope(t, s->session.user, x->run->e->user_shards).shard);
     for (size_t i = 0; i < x->n_shards; i++) {
         if (x->shards[i].shard == shard) {
@@ -139,6 +162,7 @@ static enum kl_rc run_write(struct kl__txn *x, struct kl__stmt *s, struct kl__wr
     if (rc == KL_OK) {
         rc = kl__dml_run(&write, w, kl__shard(r->e, scope.shard), err);
     }
+    x->entry.writes += write.affected;
     if (rc == KL_E_AGAIN) { /* nobody else writes here */
         rc = kl_fail(err, KL_E_INTERNAL, "a row changed inside its own transaction");
     }
@@ -171,6 +195,19 @@ static enum kl_rc run_statement(struct kl__txn *x, struct kl__stmt *s, struct kl
     return rc;
 }
 
+/* Each statement of a transaction may be a slow one; what is left of the time is COMMIT's. */
+static enum kl_rc run_timed(struct kl__txn *x, struct kl__stmt *s, struct kl__writer *w, struct kl__worker *q, struct kl_err *err) {
+    struct kl__run *r = x->run;
+    if (x->single) {
+        return run_statement(x, s, w, q, err);
+    }
+    r->started_ns = kl_clock_mono_ns();
+    enum kl_rc rc = run_statement(x, s, w, q, err);
+    kl__slow_check(r, s, rc);
+    r->started_ns = x->entry.active_ns = kl_clock_mono_ns();
+    return rc;
+}
+
 static size_t bytes_written(const struct kl__txn *x) {
     size_t n = 0;
     for (size_t i = 0; i < x->n_shards; i++) {
@@ -194,11 +231,13 @@ static enum kl_rc run_all(struct kl__txn *x, struct kl__writer *w, struct kl__wo
         if (r->x->cancelled) {
             return kl_fail(err, KL_E_CANCELLED, "the client has gone");
         }
-        KL_TRY(run_statement(x, s, w, q, err));
-        if (w != NULL && bytes_written(x) - before > MAX_BYTES) {
+        KL_TRY(run_timed(x, s, w, q, err));
+        x->entry.bytes = w != NULL ? bytes_written(x) - before : 0;
+        if (x->entry.bytes > MAX_BYTES) {
             return kl_fail(err, KL_E_TOO_LARGE, "Transaction '%s' exceeded buffer limit of %zu bytes and was aborted", x->id, MAX_BYTES);
         }
     }
+    x->entry.state = x->rollback ? KL__TXN_ROLLING_BACK : KL__TXN_COMMITTING;
     return x->rollback ? KL_E_END : KL_OK;
 }
 
@@ -217,6 +256,7 @@ static void begin_shards(struct kl__txn *x) {
     for (size_t i = 0; i < x->n_shards; i++) {
         struct touched *t = &x->shards[i];
         t->last_seq = t->shard->last_seq;
+        x->entry.seq = KL_MAX(x->entry.seq, t->last_seq);
         t->ops = kl_batch_count(t->shard->batch);
         kl_batch_save_point(t->shard->batch);
     }
@@ -296,6 +336,7 @@ static void finish(struct kl_task *t) {
     struct kl__txn *x = KL_CONTAINER_OF(KL_CONTAINER_OF(t, struct kl__cmd, task), struct kl__txn, cmd);
     struct kl__run *r = x->run;
     enum kl_rc rc = x->cmd.rc;
+    kl__txn_leave(r->e->txns, &x->entry);
     r->rc = rc;
     if (rc == KL_E_STALE_PLAN) {
         r->i = x->single ? x->from : x->from - 1;
@@ -353,6 +394,14 @@ static struct kl__txn *new_txn(struct kl__run *r, size_t from, size_t to) {
     return x != NULL && x->shards != NULL ? x : NULL;
 }
 
+static void enter(struct kl__txn *x) {
+    x->entry.id = x->id;
+    x->entry.owner = x->run->x->session.request_id;
+    x->entry.started_ns = kl_clock_mono_ns();
+    x->entry.state = x->writes ? KL__TXN_OPEN_WRITE : KL__TXN_OPEN_READ;
+    kl__txn_enter(x->run->e->txns, &x->entry);
+}
+
 static void fail_here(struct kl__run *r, enum kl_rc rc) {
     r->rc = rc;
     kl__run_resume(r);
@@ -381,9 +430,11 @@ void kl__txn_start(struct kl__run *r) {
         for (size_t i = x->from; i < x->to; i++) {
             kl__audit_statement(r, &r->stmts[i]);
         }
+        enter(x);
         rc = send(x);
     }
     if (rc != KL_OK) {
+        kl__txn_leave(r->e->txns, &x->entry);
         fail_here(r, rc);
     }
 }

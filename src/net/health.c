@@ -11,7 +11,7 @@ static bool healthy(const struct kl_net__request *r) {
 }
 
 /* "2026-01-31 12:00:00" from the compiler's "Jan 31 2026". */
-static const char *build_date(void) {
+const char *kl_net_build_date(void) {
     static _Thread_local char text[40];
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     const char *date = __DATE__;
@@ -25,7 +25,7 @@ static const char *build_date(void) {
 void kl_net__health(struct kl_net__request *r) {
     kl_buf_printf(&r->out,
         "{\"status\":\"%s\",\"version\":\"%s\",\"api_version\":\"v1\",\"build_date\":\"%s\"}",
-        healthy(r) ? "healthy" : "unhealthy", KL_VERSION, build_date());
+        healthy(r) ? "healthy" : "unhealthy", KL_VERSION, kl_net_build_date());
     kl_net__respond_json(r, healthy(r) ? 200 : 503);
 }
 
@@ -105,7 +105,7 @@ void kl_net__cluster_health(struct kl_net__request *r) {
     kl_engine_stats(e, &stats);
     kl_buf_printf(b,
         "{\"status\":\"%s\",\"version\":\"%s\",\"build_date\":\"%s\",\"is_cluster_mode\":false,",
-        well ? "healthy" : "unhealthy", KL_VERSION, build_date());
+        well ? "healthy" : "unhealthy", KL_VERSION, kl_net_build_date());
     kl_buf_printf(b,
         "\"cluster_id\":\"standalone\",\"node_id\":1,\"is_leader\":true,\"total_groups\":%u,"
         "\"groups_leading\":%u,",

@@ -36,7 +36,6 @@ struct kl_net_options {
     bool strict_ws_origin, cookie_secure, allow_remote_setup, connection_protection;
     const char *const *trusted_proxies; /* addresses or CIDR ranges */
     size_t n_trusted_proxies;
-    int64_t slow_query_ms; /* requests that took this long are logged; 0: never */
     struct kl_net_cors cors;
     const char *public_origin; /* or NULL */
     struct kl_slice
@@ -58,5 +57,7 @@ struct kl_net_stats {
     uint64_t connections, websockets, requests, overloads;
 };
 void kl_net_stats(struct kl_net *n, struct kl_net_stats *ret);
+/* "2026-01-31 12:00:00"; of the calling thread until its next call. */
+const char *kl_net_build_date(void);
 
 #endif

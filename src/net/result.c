@@ -90,6 +90,7 @@ static void put_as_user(struct kl_net__request *r) {
 
 static void sink_end(struct kl_sink *s, uint64_t row_count) {
     struct kl_net__request *r = owner(s);
+    r->exec.rows = row_count;
     kl_buf_puts(&r->out, "],\"row_count\":");
     kl_buf_u64(&r->out, row_count);
     put_as_user(r);
@@ -97,6 +98,7 @@ static void sink_end(struct kl_sink *s, uint64_t row_count) {
 
 static void sink_message(struct kl_sink *s, uint64_t row_count, struct kl_slice message) {
     struct kl_net__request *r = owner(s);
+    r->exec.rows = row_count;
     begin_result(r);
     kl_buf_puts(&r->out, "{\"row_count\":");
     kl_buf_u64(&r->out, row_count);

@@ -76,16 +76,6 @@ void kl_net__respond_failure(struct kl_net__request *r, enum kl_rc rc, const str
     kl_net__respond_json(r, status);
 }
 
-static void log_slow(const struct kl_net__request *r, int64_t now_ns) {
-    int64_t limit_ms = r->loop->net->o.slow_query_ms;
-    int64_t took_ms = (now_ns - r->start_ns) / 1000000;
-    if (limit_ms > 0 && took_ms >= limit_ms) {
-        /* the text may hold secrets and other people's data: its size only */
-        kl_log_warn("net", "request %s of user %.*s took %lld ms (%zu bytes of SQL)", r->id,
-            KL_FMT(r->session.actor), (long long)took_ms, r->exec.sql.len);
-    }
-}
-
 static void respond_too_large(struct kl_net__request *r) {
     struct kl_err err = {0};
     kl_fail(&err, KL_E_TOO_LARGE, "The result is larger than %zu bytes (limits.max_result_bytes)",
@@ -96,7 +86,6 @@ static void respond_too_large(struct kl_net__request *r) {
 static void on_done(struct kl_exec *x) {
     struct kl_net__request *r = x->ctx;
     int64_t now_ns = kl_clock_mono_ns();
-    log_slow(r, now_ns);
     if (!kl_net__request_release(r)) {
         return;
     }

@@ -47,7 +47,7 @@ static enum kl_rc open_log(const struct kl_config *c, struct kl_err *err) {
     char *path = NULL;
     if (c->logging_logs_path[0]) {
         KL_TRY(kl_dir_make(c->logging_logs_path, 0700, err));
-        path = kl_xprintf("%s/server.log", c->logging_logs_path);
+        path = kl_server_log_file(c);
     }
     struct kl_log_config log = {.level = (enum kl_log_level)c->logging_level,
         .to_console = c->logging_log_to_console,

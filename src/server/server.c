@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 
-#define NODE 1
 #define FINISH_MS 5000
 
 /* ---- data directory ---- */
@@ -103,6 +102,7 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
         .storage_dir = s->storage_dir,
         .statement_timeout_ms = c->execution_statement_timeout_ms,
         .transaction_timeout_ms = c->execution_transaction_timeout_ms,
+        .slow_statement_ms = c->logging_slow_statement_ms,
         .row_cache_bytes = (size_t)c->storage_row_cache_bytes,
         .resident_bytes = (size_t)c->storage_resident_bytes,
         .default_query_limit = (uint64_t)c->limits_default_query_limit,
@@ -196,7 +196,6 @@ static enum kl_rc start_net(struct kl_server *s, struct kl_err *err) {
         .connection_protection = c->rate_limit_enable_connection_protection,
         .trusted_proxies = c->security_trusted_proxy_ranges.items,
         .n_trusted_proxies = c->security_trusted_proxy_ranges.count,
-        .slow_query_ms = c->logging_slow_query_threshold_ms,
         .cors = cors_of(s),
         .public_origin = c->server_public_origin[0] ? c->server_public_origin : NULL,
     };
@@ -235,7 +234,8 @@ static enum kl_rc start(struct kl_server *s, struct kl_err *err) {
 enum kl_rc kl_server_start(
     struct kl_server *s, const struct kl_config *config, struct kl_err *err) {
     *s = (struct kl_server){.config = config, .lock_fd = -1, .started_us = kl_clock_wall_us()};
-    kl_snowflake_init(&s->ids, NODE);
+    kl_snowflake_init(&s->ids, KL_SERVER_NODE);
+    pthread_mutex_init(&s->cpu_lock, NULL);
     enum kl_rc rc = start(s, err);
     if (rc != KL_OK) {
         if (s->engine) {
@@ -278,5 +278,6 @@ void kl_server_free(struct kl_server *s) {
     free(s->cors_methods);
     free(s->cors_headers);
     free(s->cors_expose);
+    pthread_mutex_destroy(&s->cpu_lock);
     *s = (struct kl_server){.lock_fd = -1};
 }

@@ -6,6 +6,10 @@
 #include "net/net.h"
 #include "server/config.h"
 
+#include <pthread.h>
+
+#define KL_SERVER_NODE 1 /* number of this node: a server by itself */
+
 struct kl_server {
     const struct kl_config *config; /* borrowed */
     int lock_fd;                    /* of the data directory, -1: none */
@@ -21,6 +25,10 @@ struct kl_server {
     int port;
     bool root_token; /* the file stands */
     int64_t started_us;
+    /* processor time of late; guarded by cpu_lock */
+    pthread_mutex_t cpu_lock;
+    int64_t cpu_at_us, cpu_used_us;
+    double cpu_percent;
 };
 
 /* Everything up to the listening sockets and the root token; connections are served by
@@ -33,7 +41,9 @@ void kl_server_run(struct kl_server *s);
 void kl_server_stop(struct kl_server *s);
 void kl_server_free(struct kl_server *s); /* accepts a half-started one */
 
-/* system.settings and figures beyond the engine's own in system.stats; ctx is the server. */
+/* What system.* shows beyond what the engine knows; ctx is the server. */
 struct kl_engine_facts kl_server_facts(struct kl_server *s);
+/* Path of the log file that logging.logs_path asks for; the caller frees it. */
+char *kl_server_log_file(const struct kl_config *c);
 
 #endif
