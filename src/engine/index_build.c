@@ -8,6 +8,7 @@
  * Nothing waits but the statement itself. An entry may be put twice, by the writer that changed its row and by the builder: it is the same entry. A
  * unique index fails when two rows of a partition have the same values: then, and when the client goes away, it is dropped again.
  * A crash or stop leaves it BUILDING; kl__index_resume starts over at the next start. */
+#include "engine/audit.h"
 #include "engine/ddl_internal.h"
 #include "engine/dml_internal.h"
 
@@ -280,6 +281,14 @@ static void run_build(struct kl_task *t) {
 
 /* ---- the first catalog change ---- */
 
+static void record(struct kl__ddl_change *c) {
+    struct build *b = c->ctx;
+    struct kl__audit_entry e;
+    if (kl__audit_of(b->stmt, b->run->x->arena, &e)) {
+        kl__audit(c->batch, &e);
+    }
+}
+
 static enum kl_rc op_create(struct kl__ddl_change *c, struct kl_err *err) {
     struct build *b = c->ctx;
     const struct kl_plan *p = b->stmt->bound.plan;
@@ -293,6 +302,9 @@ static enum kl_rc op_create(struct kl__ddl_change *c, struct kl_err *err) {
         b->existed = true;
         snprintf(b->message, sizeof(b->message), "Index '%.*s' already exists (skipped)", KL_FMT(p->index->name));
         return KL_E_AGAIN;
+    }
+    if (rc == KL_OK) {
+        record(c);
     }
     return rc;
 }
@@ -338,6 +350,7 @@ static enum kl_rc op_drop(struct kl__ddl_change *c, struct kl_err *err) {
     snprintf(b->message, sizeof(b->message), "Index '%s' dropped successfully", ix->name);
     b->table = t->id;
     b->index = ix->id;
+    record(c);
     return op_remove(c, err);
 }
 
