@@ -32,6 +32,7 @@ enum kl_meta_kind {
     KL_META_FORGOTTEN = 10, /* table id u32 be -> _seq up to which tombstones may be gone: engine */
     KL_META_STORAGE = 11,  /* storage id: catalog */
     KL_META_AUDIT = 12,    /* microseconds u64 be, number u32 be -> one entry of the audit log: engine */
+    KL_META_MARK = 13,     /* name -> version u8: what was done once and is not done again: engine */
 };
 
 /* Ids of the system relations; those of other tables are below. */

@@ -91,6 +91,9 @@ enum kl_rc kl_engine_start(const struct kl_engine_options *o, struct kl_engine *
         rc = kl__cleanup_resume(e, err);
     }
     if (rc == KL_OK) {
+        rc = kl__dba_tables(e, err);
+    }
+    if (rc == KL_OK) {
         kl__index_resume(e);
     }
     if (rc != KL_OK) {

@@ -86,6 +86,8 @@ struct kl_engine_options {
     int64_t statement_timeout_ms; /* 0: none */
     int64_t transaction_timeout_ms; /* of one that writes, since it holds up its writer; 0: none */
     int64_t slow_statement_ms;    /* statements that took this long are logged; 0: none */
+    bool dba_stats;               /* samples of system.stats go into dba.stats */
+    uint32_t dba_stats_days;      /* and are kept that long; 0: for ever */
     uint64_t default_query_limit, max_query_limit; /* 0: off */
     size_t max_sql_bytes;
     uint32_t max_params;

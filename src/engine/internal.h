@@ -66,6 +66,7 @@ struct kl__writer {
     struct kl__shard **dirty;    /* the same */
     struct kl__cmd *first, *last;/* the batch's commands in order */
     int64_t next_tick_ns;        /* writer 0: next sweep of tombstones */
+    int64_t next_sample_ns;      /* writer 0: next sample of dba.stats */
 };
 struct kl__writer *kl__writer_current(void); /* of the calling thread, or NULL */
 enum kl_rc kl__writers_start(struct kl_engine *e, struct kl_err *err);
@@ -119,6 +120,7 @@ struct kl_engine {
     /* background work, one thread */
     struct kl_pool *background;
     _Atomic bool sweeping;
+    _Atomic bool sampling;
     pthread_mutex_t forgotten_lock;
     struct kl_map forgotten;  /* table id -> struct in retention.c; guarded by forgotten_lock */
     /* counters */
@@ -340,5 +342,10 @@ void kl__retention_sweep(struct kl_engine *e);
 int64_t kl__retention_forgotten(struct kl_engine *e, uint32_t table);
 
 enum kl_rc kl__bootstrap_users(struct kl_engine *e, struct kl_err *err);
+/* ---- tables of namespace dba (dba.c) ---- */
+/* Makes them when the data directory is new. Waits for the metadata writer. */
+enum kl_rc kl__dba_tables(struct kl_engine *e, struct kl_err *err);
+/* Starts a sample when it is due; returns when the next is, INT64_MAX for never. On writer 0. */
+int64_t kl__dba_tick(struct kl_engine *e, int64_t now_ns, int64_t due_ns);
 
 #endif

@@ -18,6 +18,7 @@
 
 #define TARGET "engine"
 #define SWEEP_INTERVAL_NS (600LL * 1000000000)
+#define FIRST_SAMPLE_NS 1000000000ll /* the rest of the server stands by then */
 #define DRAIN_BYTES ((size_t)1 << 30)
 #define SCRATCH_BYTES ((size_t)256 << 20)
 
@@ -366,6 +367,8 @@ static int64_t tick(struct kl__writer *w) {
             w->next_tick_ns = now + SWEEP_INTERVAL_NS;
         }
         next = KL_MIN(next, w->next_tick_ns);
+        w->next_sample_ns = kl__dba_tick(e, now, w->next_sample_ns);
+        next = KL_MIN(next, w->next_sample_ns);
     }
     return next == INT64_MAX ? -1 : KL_MAX(0, (next - now + 999999) / 1000000);
 }
@@ -417,6 +420,7 @@ static enum kl_rc writer_start(struct kl_engine *e, unsigned index, struct kl_er
     w->commits = kl_xcalloc(e->n_shards, sizeof(*w->commits));
     w->dirty = kl_xcalloc(e->n_shards, sizeof(*w->dirty));
     w->next_tick_ns = kl_clock_mono_ns() + SWEEP_INTERVAL_NS;
+    w->next_sample_ns = kl_clock_mono_ns() + FIRST_SAMPLE_NS;
     if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
         w->engine = NULL; /* not running: see kl__writers_stop */
         return kl_fail(err, KL_E_INTERNAL, "cannot start a writer thread");

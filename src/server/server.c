@@ -103,6 +103,8 @@ static enum kl_rc start_engine(struct kl_server *s, struct kl_err *err) {
         .statement_timeout_ms = c->execution_statement_timeout_ms,
         .transaction_timeout_ms = c->execution_transaction_timeout_ms,
         .slow_statement_ms = c->logging_slow_statement_ms,
+        .dba_stats = c->retention_enable_dba_stats,
+        .dba_stats_days = (uint32_t)c->retention_dba_stats_retention_days,
         .row_cache_bytes = (size_t)c->storage_row_cache_bytes,
         .resident_bytes = (size_t)c->storage_resident_bytes,
         .default_query_limit = (uint64_t)c->limits_default_query_limit,
