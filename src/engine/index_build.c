@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 #define TARGET "index"
-#define CHUNK_ROWS 512
+#define CHUNK_ROWS 2048
 #define CHUNK_BYTES ((size_t)1 << 20)
 
 /* Rows of one partition on their way to the writer. */

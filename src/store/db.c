@@ -258,6 +258,7 @@ void kl_snapshot_release(struct kl_store *s, struct kl_snapshot *snap) {
 
 enum kl_rc kl_store_get(struct kl_store *s, struct kl_snapshot *snap, enum kl_cf cf,
     struct kl_slice key, struct kl_pinned *ret, struct kl_err *err) {
+    kl_store__no_counters();
     char *error = NULL;
     rocksdb_pinnableslice_t *pin = rocksdb_get_pinned_cf(
         s->db, snap ? snap->read : s->read_latest, s->cf[cf], key.ptr, key.len, &error);
@@ -356,6 +357,7 @@ static enum kl_rc commit(
 enum kl_rc kl_store_commit(
     struct kl_store *s, struct kl_batch *const *batches, size_t n, bool sync, struct kl_err *err) {
     KL_TRY(refuse_if_failed(s, err));
+    kl_store__no_counters();
     enum kl_rc rc = commit(s, batches, n, sync, err);
     if (rc != KL_OK) {
         atomic_store_explicit(&s->failed, true, memory_order_release);

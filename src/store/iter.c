@@ -26,7 +26,7 @@ struct kl_iter *kl_iter__new(
     it->upper = it->prefix;
     bool has_upper = kl_key_next_prefix(&it->upper);
 
-    rocksdb_set_perf_level(rocksdb_disable); /* of this thread: nobody reads the counters, and they cost a scan 6 % */
+    kl_store__no_counters();
     it->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_total_order_seek(it->read, 1);
     /* Files that only this iterator kept alive are removed by a background job, not by the thread
