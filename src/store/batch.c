@@ -24,6 +24,7 @@
 
 struct save_point {
     size_t n_ops, len;
+    size_t times; /* set here without a write in between */
 };
 
 struct kl_batch {
@@ -174,14 +175,20 @@ void kl_batch_clear(struct kl_batch *b) {
 }
 
 void kl_batch_save_point(struct kl_batch *b) {
+    struct save_point *last = b->n_saves > 0 ? &b->saves[b->n_saves - 1] : NULL;
+    if (last && last->n_ops == b->n_ops) { /* who never writes must not fill memory with them */
+        last->times++;
+        return;
+    }
     KL_GROW(b->saves, b->cap_saves, b->n_saves + 1);
-    b->saves[b->n_saves++] = (struct save_point){b->n_ops, b->len};
+    b->saves[b->n_saves++] = (struct save_point){b->n_ops, b->len, 1};
 }
 
 void kl_batch_rollback(struct kl_batch *b) {
     KL_ASSERT(b->n_saves > 0);
-    struct save_point s = b->saves[--b->n_saves];
-    cut_off(b, s.n_ops, s.len);
+    struct save_point *s = &b->saves[b->n_saves - 1];
+    cut_off(b, s->n_ops, s->len);
+    b->n_saves -= --s->times == 0;
 }
 
 size_t kl_batch_count(const struct kl_batch *b) {

@@ -2,6 +2,7 @@
  * iteration through the batch must equal the model, and the store must not change before the
  * commit. */
 #include "store_test.h"
+#include <malloc.h>
 
 #define KEYS 64
 #define CFS 2
@@ -207,6 +208,18 @@ static void test_rollback_without_writes(void **state) {
     kl_buf_deinit(&buf);
 }
 
+/* Commands that write nothing (STREAM rows, conditions that nothing meets) leave their save points behind. */
+static void test_unused_save_points(void **state) {
+    kl_batch_clear(batch);
+    n_saved = 0;
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 1000000; i++) {
+        kl_batch_save_point(batch);
+    }
+    assert_true(mallinfo2().uordblks <= before + 65536);
+    kl_batch_clear(batch);
+}
+
 static void test_large_values(void **state) {
     kl_batch_clear(batch);
     size_t n = 3u << 20;
@@ -239,6 +252,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_model),
         cmocka_unit_test(test_rollback_without_writes),
+        cmocka_unit_test(test_unused_save_points),
         cmocka_unit_test(test_large_values),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
