@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+/* Entries that are read ahead when their rows are wanted newest first. */
+#define AHEAD 1024
 /* A walk ends when so many more steps failed than succeeded. */
 #define WALK_PATIENCE 8
 
@@ -38,6 +40,8 @@ struct range_scan {
     struct kl_buf bytes; /* of a row that came through a batch */
     struct kl__resident *resident; /* NULL: rows come from the store */
     uint64_t stamp;
+    int64_t *ahead; /* NULL: entry by entry. Else _seq of entries read ahead, to be taken from the end */
+    size_t n_ahead;
     int16_t slots[];
 };
 
@@ -326,15 +330,39 @@ static bool entry_seq(const struct range_scan *s, bool key_family, int64_t *ret)
     return *ret > 0;
 }
 
+static enum kl_rc next_entry(
+    struct range_scan *s, bool key_family, int64_t *ret_seq, struct kl_err *err) {
+    KL_TRY(advance(s, err));
+    if (!entry_seq(s, key_family, ret_seq)) {
+        return kl_fail(err, KL_E_CORRUPT, "an index entry of table %s is damaged",
+            s->base.table->qualified.ptr);
+    }
+    return KL_OK;
+}
+
+/* Entries of equal columns come in the order of _seq, and an iterator steps forward faster than back. So the newest first is: read ahead, then
+ * back to front. */
+static enum kl_rc next_newest(
+    struct range_scan *s, bool key_family, int64_t *ret_seq, struct kl_err *err) {
+    enum kl_rc rc = KL_OK;
+    while (s->n_ahead == 0 && rc == KL_OK) {
+        while (s->n_ahead < AHEAD && rc == KL_OK) {
+            rc = next_entry(s, key_family, &s->ahead[s->n_ahead], err);
+            s->n_ahead += rc == KL_OK;
+        }
+    }
+    if (s->n_ahead == 0 || (rc != KL_OK && rc != KL_E_END)) {
+        return rc;
+    }
+    *ret_seq = s->ahead[--s->n_ahead];
+    return KL_OK;
+}
+
 static enum kl_rc range_next(
     struct range_scan *s, bool key_family, struct kl_val *row, struct kl_err *err) {
     int64_t seq;
     struct kl_slice bytes;
-    KL_TRY(advance(s, err));
-    if (!entry_seq(s, key_family, &seq)) {
-        return kl_fail(err, KL_E_CORRUPT, "an index entry of table %s is damaged",
-            s->base.table->qualified.ptr);
-    }
+    KL_TRY(s->ahead ? next_newest(s, key_family, &seq, err) : next_entry(s, key_family, &seq, err));
     if (!s->needs_row) {
         s->base.view.head = (struct kl_row_head){.seq = seq};
         return kl__fill_slots(
@@ -363,6 +391,7 @@ static void range_close(struct kl_source *source) {
     kl_iter_free(s->it);
     kl_iter_free(s->rows);
     kl__resident_release(s->resident);
+    free(s->ahead);
     kl_snapshot_release(s->engine->o.store, s->own_snap);
     kl_buf_deinit(&s->bytes);
     free(s);
@@ -423,6 +452,9 @@ static enum kl_rc open_scan(struct range_scan *s, const struct kl_scan *scan,
     if (s->needs_row && scan->cut) {
         s->resident = kl__resident_at(s->engine, scan->table, scan->user, scan->cut);
         s->stamp = scan->cut->stamp;
+        if (s->resident && path->newest_likely) {
+            s->ahead = kl_xcalloc(AHEAD, sizeof(*s->ahead));
+        }
     }
     if (s->needs_row && !s->batch && !s->resident) {
         struct kl_key partition;
