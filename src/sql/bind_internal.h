@@ -155,12 +155,12 @@ struct kl_withs {
     unsigned depth;
     size_t *steps; /* left, for the whole statement */
 };
-/* The columns that `*` or `rel.*` stands for in a SELECT. KL_E_UNSUPPORTED: not known. */
+/* The columns that `*` or `rel.*` stands for in a SELECT, those of tables without _seq and _deleted.
+ * KL_E_UNSUPPORTED: not known. */
 enum kl_rc kl_sql__star_columns(struct kl_binder *b, const struct kl_withs *w,
     const PgQuery__SelectStmt *s, const PgQuery__ColumnRef *star, struct kl_columns *out,
     struct kl_err *err);
 bool kl_sql__same_name(const char *a, const char *b);
-bool kl_sql__is_system_name(const char *name); /* _seq, _deleted */
 
 /* ---- bind_source.c ---- */
 /* What UPDATE and DELETE have in common. */

@@ -158,6 +158,7 @@ enum kl_rc kl_sql__bind_subplan(
     struct kl_binder *b, PgQuery__SelectStmt *s, struct kl_plan **ret, struct kl_err *err) {
     struct kl_query_input in = *b->in;
     in.unordered = true;
+    in.declared = true;
     struct kl_plan *plan = kl_sql__plan_new(KL_PLAN_SELECT, b->ctx);
     enum kl_rc rc = bind_select(b->ctx, &in, s, plan, err);
     if (rc != KL_OK) {

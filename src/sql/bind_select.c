@@ -34,8 +34,9 @@ static enum kl_rc check_form(const PgQuery__SelectStmt *s, struct kl_err *err) {
 }
 
 /* ---- the select list ---- */
-static size_t star_width(const struct kl_table *t) {
-    return t->n_cols + (t->type == KL_TABLE_SYSTEM ? 0 : 2);
+static size_t star_width(const struct kl_binder *b) {
+    bool declared = b->table->type == KL_TABLE_SYSTEM || b->in->declared;
+    return b->table->n_cols + (declared ? 0 : 2);
 }
 static int star_col(const struct kl_table *t, size_t i) {
     return i < t->n_cols ? (int)i : i == t->n_cols ? KL_COL_SEQ : KL_COL_DELETED;
@@ -54,7 +55,7 @@ static enum kl_rc count_outputs(struct kl_binder *b, PgQuery__Node *const *targe
             return kl_fail_at(err, KL_E_INVALID_SQL, kl_sql__at(b, ref->location),
                 "SELECT * with no tables specified is not valid");
         }
-        n += star_width(b->table);
+        n += star_width(b);
     }
     *ret = n;
     return KL_OK;
@@ -97,7 +98,7 @@ static enum kl_rc add_star(
             "column \"%s\" must appear in the GROUP BY clause or be used in an aggregate function",
             b->table->cols[0].name);
     }
-    for (size_t i = 0; i < star_width(b->table); i++) {
+    for (size_t i = 0; i < star_width(b); i++) {
         struct kl_expr *e;
         int col = star_col(b->table, i);
         KL_TRY(kl_sql__bind_slot(b, col, &e, err));

@@ -153,9 +153,7 @@ static enum kl_rc write_out(struct kl_binder *b, const struct kl_withs *w,
         size_t from = all.n;
         if (kl_sql__is_star(s->target_list[i]->res_target->val, &star)) {
             KL_TRY(kl_sql__star_columns(b, w, s, star, &all, err));
-            for (; from < all.n; from++) {
-                n += !kl_sql__is_system_name(all.list[from].name);
-            }
+            n += all.n - from;
         } else {
             n++;
         }
@@ -174,9 +172,6 @@ static enum kl_rc write_out(struct kl_binder *b, const struct kl_withs *w,
         KL_TRY(kl_sql__star_columns(b, w, s, star, &all, err));
         for (; from < all.n; from++) {
             const struct kl_star_column *c = &all.list[from];
-            if (kl_sql__is_system_name(c->name)) {
-                continue;
-            }
             list[at] = target_node(b, column_node(b, c->rel, c->name, star->location), -1);
             if (!list[at++]) {
                 return kl_sql__no_room(err);

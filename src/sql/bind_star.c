@@ -1,6 +1,6 @@
-/* Which columns a * stands for, by name, over tables, views, joins, subqueries and common table
- * expressions. Only names: whether they are there and what they are is for whoever binds them. The
- * walk is bounded in depth and in steps. */
+/* Which columns a * stands for where its rows do not go straight to a client, by name, over tables,
+ * views, joins, subqueries and common table expressions. Only names: whether they are there and what
+ * they are is for whoever binds them. The walk is bounded in depth and in steps. */
 #include "sql/bind_internal.h"
 
 #define MAX_NESTING 32
@@ -156,17 +156,9 @@ static enum kl_rc relation_columns(struct kl_binder *b, const struct kl_withs *w
         for (size_t i = 0; i < t->n_cols; i++) {
             KL_TRY(add_column(b, out, rel, t->cols[i].name, err));
         }
-        if (t->type != KL_TABLE_SYSTEM && t->type != KL_TABLE_VIEW) {
-            KL_TRY(add_column(b, out, rel, "_seq", err));
-            KL_TRY(add_column(b, out, rel, "_deleted", err));
-        }
     }
     return v->alias ? rename_columns(v->alias->colnames, v->alias->n_colnames, from, out, err)
                     : KL_OK;
-}
-
-bool kl_sql__is_system_name(const char *name) {
-    return kl_sql__same_name(name, "_seq") || kl_sql__same_name(name, "_deleted");
 }
 
 static bool has(const struct kl_columns *c, const char *name) {
@@ -192,7 +184,7 @@ static enum kl_rc join_columns(struct kl_binder *b, const struct kl_withs *w,
     }
     for (size_t i = 0; j->is_natural && i < sides[0].n; i++) {
         const char *name = sides[0].list[i].name;
-        if (!kl_sql__is_system_name(name) && has(&sides[1], name)) {
+        if (has(&sides[1], name)) {
             KL_TRY(add_column(b, &merged, NULL, name, err));
         }
     }

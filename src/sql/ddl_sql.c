@@ -90,7 +90,7 @@ static enum kl_rc starts_query(struct kl_parser *p) {
 }
 
 static enum kl_rc bind_rest(struct kl_parser *p, struct kl_slice query) {
-    struct kl_query_input in = {.plain = true};
+    struct kl_query_input in = {.plain = true, .declared = true};
     char *text;
     KL_TRY(in_place(p, query, "", "", &text));
     in.text = text;

@@ -196,10 +196,34 @@ static enum kl_rc window_clause(struct kl_dp *p, PgQuery__SelectStmt *s) {
 
 /* ---- the parts of SELECT ---- */
 
-static bool is_star(const PgQuery__Node *n) {
+bool kl_dp__is_star(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields > 0 &&
            n->column_ref->fields[n->column_ref->n_fields - 1]->node_case ==
                PG_QUERY__NODE__NODE_A_STAR;
+}
+
+bool kl_dp__star_is_wide(const struct kl_dp *p, const PgQuery__SelectStmt *s) {
+    return !p->declared && !p->scope->outer && p->views == 0 && s->n_distinct_clause == 0 &&
+           s->n_group_clause == 0;
+}
+
+static void exclude_system(struct kl_dp *p, const PgQuery__ColumnRef *star) {
+    const char *rel = star->n_fields > 1 ? kl_dp__str(star->fields[star->n_fields - 2]) : NULL;
+    static const char *const names[] = {"_seq", "_deleted"};
+    size_t n = 0;
+    for (const struct kl_dp_rel *r = p->scope->rels; r; r = r->next) {
+        if (r->scan == 0 || r->table->type == KL_TABLE_SYSTEM ||
+            (rel && strcmp(r->alias, rel) != 0)) {
+            continue;
+        }
+        for (size_t i = 0; i < KL_LEN(names); i++) {
+            kl_dp__puts(p, n++ > 0 ? ", " : " EXCLUDE (");
+            kl_dp__ident(p, r->alias);
+            kl_dp__puts(p, ".");
+            kl_dp__ident(p, names[i]);
+        }
+    }
+    kl_dp__puts(p, n > 0 ? ")" : "");
 }
 
 /* DuckDB forgets the type of what it finds to be NULL while planning. */
@@ -228,19 +252,23 @@ static enum kl_rc output(struct kl_dp *p, PgQuery__Node *n) {
     return rc;
 }
 
-static enum kl_rc target(struct kl_dp *p, PgQuery__ResTarget *t) {
+static enum kl_rc target(struct kl_dp *p, PgQuery__ResTarget *t, bool wide) {
     if (t->n_indirection) {
         return kl_dp__refuse(p, t->location, "this output column");
     }
     const PgQuery__Node *v = t->val;
+    if (v && kl_dp__is_star(v)) {
+        KL_TRY(kl_dp__column_ref(p, v->column_ref));
+        if (!wide) {
+            exclude_system(p, v->column_ref);
+        }
+        return KL_OK;
+    }
     bool bare_null = v && v->node_case == PG_QUERY__NODE__NODE_A_CONST && v->a_const->isnull;
     if (bare_null) {
         kl_dp__puts(p, "CAST(NULL AS VARCHAR)"); /* unknown becomes text at last */
     } else {
         KL_TRY(output(p, t->val));
-    }
-    if (is_star(t->val)) {
-        return KL_OK;
     }
     kl_dp__puts(p, " AS ");
     kl_dp__ident(p, t->name && *t->name ? t->name : kl_dp__column_name(t->val));
@@ -251,12 +279,13 @@ static enum kl_rc targets(struct kl_dp *p, PgQuery__SelectStmt *s) {
     if (s->n_target_list == 0) {
         return kl_dp__refuse(p, -1, "SELECT without output columns");
     }
+    bool wide = kl_dp__star_is_wide(p, s);
     for (size_t i = 0; i < s->n_target_list; i++) {
         kl_dp__puts(p, i ? ", " : "");
         if (s->target_list[i]->node_case != PG_QUERY__NODE__NODE_RES_TARGET) {
             return kl_dp__refuse(p, -1, "this output column");
         }
-        KL_TRY(target(p, s->target_list[i]->res_target));
+        KL_TRY(target(p, s->target_list[i]->res_target, wide));
     }
     return KL_OK;
 }
@@ -588,6 +617,7 @@ enum kl_rc kl_sql__duck_print(const struct kl_sql_ctx *ctx, PgQuery__SelectStmt 
         .param_types = in->types,
         .n_params = in->n_types,
         .plain = in->plain,
+        .declared = in->declared,
         .arena = &plan->arena,
         .err = err,
         .out = &text,

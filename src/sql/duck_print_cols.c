@@ -36,19 +36,13 @@ static struct kl_type type_of(struct kl_dp *p, PgQuery__Node *n) {
                                                                      : kl_dp__infer(p, n);
 }
 
-static bool is_star(const PgQuery__Node *n) {
-    return n->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && n->column_ref->n_fields > 0 &&
-           n->column_ref->fields[n->column_ref->n_fields - 1]->node_case ==
-               PG_QUERY__NODE__NODE_A_STAR;
-}
-
 static size_t count(const struct kl_dp *p, const PgQuery__SelectStmt *s) {
     size_t n = 0, stars = 0;
     for (const struct kl_dp_rel *r = p->scope->rels; r; r = r->next) {
         n += r->cols ? r->cols->n : r->table ? r->table->n_cols + 2 : 0;
     }
     for (size_t i = 0; i < s->n_target_list; i++) {
-        stars += is_star(s->target_list[i]->res_target->val);
+        stars += kl_dp__is_star(s->target_list[i]->res_target->val);
     }
     return n * stars + s->n_target_list;
 }
@@ -57,7 +51,7 @@ static void add(struct kl_dp_cols *c, const char *name, struct kl_type type) {
     c->cols[c->n++] = (struct kl_dp_col){.name = name, .type = type};
 }
 
-static void add_rel(struct kl_dp_cols *c, const struct kl_dp_rel *r) {
+static void add_rel(struct kl_dp_cols *c, const struct kl_dp_rel *r, bool wide) {
     if (r->cols) {
         for (size_t i = 0; i < r->cols->n; i++) {
             add(c, r->cols->cols[i].name, r->cols->cols[i].type);
@@ -67,7 +61,7 @@ static void add_rel(struct kl_dp_cols *c, const struct kl_dp_rel *r) {
         for (size_t i = 0; i < r->table->n_cols; i++) {
             add(c, r->table->cols[i].name, r->table->cols[i].type);
         }
-        if (r->table->type != KL_TABLE_SYSTEM && r->table->type != KL_TABLE_VIEW) {
+        if (wide && r->table->type != KL_TABLE_SYSTEM && r->table->type != KL_TABLE_VIEW) {
             add(c, "_seq", KL_TYPE(BIGINT));
             add(c, "_deleted", KL_TYPE(BOOLEAN));
         }
@@ -77,12 +71,13 @@ static void add_rel(struct kl_dp_cols *c, const struct kl_dp_rel *r) {
 }
 
 /* Order is lost where several relations are told at once. */
-static void add_star(struct kl_dp *p, struct kl_dp_cols *c, const PgQuery__ColumnRef *ref) {
+static void add_star(
+    struct kl_dp *p, struct kl_dp_cols *c, const PgQuery__ColumnRef *ref, bool wide) {
     const char *name = ref->n_fields > 1 ? kl_dp__str(ref->fields[ref->n_fields - 2]) : NULL;
     size_t rels = 0;
     for (const struct kl_dp_rel *r = p->scope->rels; r; r = r->next) {
         if (!name || strcmp(r->alias, name) == 0) {
-            add_rel(c, r);
+            add_rel(c, r, wide);
             rels++;
         }
     }
@@ -94,8 +89,8 @@ const struct kl_dp_cols *kl_dp__cols_of_targets(struct kl_dp *p, const PgQuery__
     struct kl_dp_cols *c = make(p, count(p, s));
     for (size_t i = 0; c && i < s->n_target_list; i++) {
         const PgQuery__ResTarget *t = s->target_list[i]->res_target;
-        if (is_star(t->val)) {
-            add_star(p, c, t->val->column_ref);
+        if (kl_dp__is_star(t->val)) {
+            add_star(p, c, t->val->column_ref, kl_dp__star_is_wide(p, s));
         } else {
             add(c, t->name && *t->name ? t->name : kl_dp__column_name(t->val), type_of(p, t->val));
         }
@@ -177,7 +172,7 @@ static bool merges_columns(const PgQuery__Node *n) {
 struct flag_list {
     uint8_t *flags;
     size_t n, most;
-    bool failed;
+    bool failed, wide;
 };
 
 static void add_flag(struct flag_list *l, uint8_t flags) {
@@ -201,7 +196,7 @@ static void add_rel_flags(struct flag_list *l, const struct kl_dp_rel *r, bool i
     for (size_t i = 0; i < t->n_cols; i++) {
         add_flag(l, inner && plain ? kl_sql__sink_col(t, (int)i).flags : 0);
     }
-    for (int i = 0; i < 2 && plain && t->type != KL_TABLE_SYSTEM; i++) {
+    for (int i = 0; i < 2 && l->wide && plain && t->type != KL_TABLE_SYSTEM; i++) {
         add_flag(l, inner ? KL_COL_NOT_NULL : 0);
     }
 }
@@ -240,7 +235,7 @@ static uint8_t column_flags(const struct kl_dp *p, const PgQuery__ColumnRef *ref
 }
 
 void kl_dp__flags_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s) {
-    struct flag_list l = {.most = count(p, s)};
+    struct flag_list l = {.most = count(p, s), .wide = kl_dp__star_is_wide(p, s)};
     bool inner = s->n_group_clause == 0 ||
                  s->group_clause[0]->node_case != PG_QUERY__NODE__NODE_GROUPING_SET;
     bool merged = false;
@@ -253,7 +248,7 @@ void kl_dp__flags_of_targets(struct kl_dp *p, const PgQuery__SelectStmt *s) {
         const PgQuery__Node *v = s->target_list[i]->res_target->val;
         if (v->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) {
             add_flag(&l, 0);
-        } else if (!is_star(v)) {
+        } else if (!kl_dp__is_star(v)) {
             add_flag(&l, inner ? column_flags(p, v->column_ref) : 0);
         } else {
             const PgQuery__ColumnRef *ref = v->column_ref;

@@ -42,7 +42,37 @@ static bool is_namespace_of(const struct kl_dp *p, const char *ns, const char *t
     return false;
 }
 
-static enum kl_rc column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
+/* t.* as a value: DuckDB would make several of it. */
+static enum kl_rc whole_row(struct kl_dp *p, const PgQuery__ColumnRef *c) {
+    const char *name = c->n_fields > 1 ? kl_dp__str(c->fields[c->n_fields - 2]) : NULL;
+    const struct kl_dp_rel *r = NULL;
+    for (const struct kl_dp_scope *s = p->scope; s && !r && name; s = s->outer) {
+        for (r = s->rels; r && strcmp(r->alias, name) != 0; r = r->next) {
+        }
+    }
+    bool known = r && (r->cols ? r->cols->complete && r->cols->ordered : r->table && !r->renamed);
+    bool stored = r && r->scan > 0 && r->table->type != KL_TABLE_SYSTEM;
+    if (!known || (r->optional && !stored)) {
+        return kl_dp__refuse(p, c->location, "a whole row of this as a value");
+    }
+    if (r->optional) { /* without a partner it is NULL, not a row of NULLs */
+        kl_dp__puts(p, "CASE WHEN ");
+        kl_dp__ident(p, name);
+        kl_dp__puts(p, ".\"_seq\" IS NOT NULL THEN ");
+    }
+    size_t n = r->cols ? r->cols->n : r->table->n_cols;
+    kl_dp__puts(p, "row(");
+    for (size_t i = 0; i < n; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        kl_dp__ident(p, name);
+        kl_dp__puts(p, ".");
+        kl_dp__ident(p, r->cols ? r->cols->cols[i].name : r->table->cols[i].name);
+    }
+    kl_dp__puts(p, r->optional ? ") END" : ")");
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
     size_t first = 0;
     if (c->n_fields >= 3) {
         const char *ns = kl_dp__str(c->fields[0]), *table = kl_dp__str(c->fields[1]);
@@ -790,7 +820,8 @@ static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
     case PG_QUERY__NODE__NODE_PARAM_REF:
         return kl_dp__param(p, n->param_ref);
     case PG_QUERY__NODE__NODE_COLUMN_REF:
-        return column_ref(p, n->column_ref);
+        return kl_dp__is_star(n) ? whole_row(p, n->column_ref)
+                                 : kl_dp__column_ref(p, n->column_ref);
     case PG_QUERY__NODE__NODE_A_EXPR:
         return a_expr(p, n->a_expr);
     case PG_QUERY__NODE__NODE_BOOL_EXPR:

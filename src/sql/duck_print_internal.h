@@ -79,6 +79,7 @@ struct kl_dp {
     bool want_cols;         /* the next SELECT tells its columns */
     const struct kl_dp_cols *told; /* by the last one that was asked; NULL: nothing is known */
     bool plain;             /* literals stand in the text */
+    bool declared;          /* see struct kl_query_input */
     unsigned limit, offset; /* see struct kl_plan_duck */
     size_t *infer_budget; /* bytes that questions for types may still take */
     struct kl_plan_scan scans[KL_DUCK_MAX_SCANS];
@@ -101,6 +102,9 @@ enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s);
 /* A node that must be a SELECT, in parentheses. */
 enum kl_rc kl_dp__subquery(struct kl_dp *p, PgQuery__Node *n);
 enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n);
+bool kl_dp__is_star(const PgQuery__Node *n);
+/* Whether * has the _seq and _deleted of tables: where its rows go to the client as they are. */
+bool kl_dp__star_is_wide(const struct kl_dp *p, const PgQuery__SelectStmt *s);
 enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in parentheses */
 
 /* ---- duck_print_from.c ---- */
@@ -117,6 +121,8 @@ enum kl_rc kl_dp__view(struct kl_dp *p, const struct kl_table *view, int positio
 
 /* ---- duck_print_expr.c ---- */
 enum kl_rc kl_dp__expr(struct kl_dp *p, PgQuery__Node *n);
+enum kl_rc kl_dp__column_ref(
+    struct kl_dp *p, PgQuery__ColumnRef *c); /* or the * of a select list */
 enum kl_rc kl_dp__as(struct kl_dp *p, PgQuery__Node *n, struct kl_type t); /* cast to t */
 /* As a condition: an error when it is known to be of another type than boolean. what: "WHERE". */
 enum kl_rc kl_dp__condition(struct kl_dp *p, PgQuery__Node *n, const char *what);

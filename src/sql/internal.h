@@ -70,6 +70,7 @@ struct kl_query_input {
     unsigned n_types;
     bool plain, internal;
     bool unordered; /* rows may come in any order unless the statement says one */
+    bool declared;  /* its rows do not go straight to a client: * is without _seq and _deleted */
 };
 enum kl_rc kl_sql__bind_query(const struct kl_sql_ctx *ctx, const struct kl_query_input *in,
     struct kl_plan **ret, struct kl_err *err);
