@@ -7,7 +7,7 @@
 #include "catalog/catalog.h"
 #include <stdlib.h>
 
-#define MAX_SHARDS 1024
+#define MAX_SHARDS 1026 /* of users, and two */
 
 struct kl_commit_log {
     struct kl_store *store;
