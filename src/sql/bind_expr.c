@@ -502,10 +502,26 @@ static enum kl_rc bind_named(struct kl_binder *b, struct kl_slice name, PgQuery_
     return kl_expr_call(&b->eb, name, args, n, kl_sql__at(b, location), ret, err);
 }
 
+/* Predicates that are not evaluated natively but are known to be boolean. */
+static bool is_boolean(const PgQuery__Node *n) {
+    if (n->node_case == PG_QUERY__NODE__NODE_SUB_LINK) {
+        return n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK ||
+               n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK ||
+               n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
+    }
+    return n->node_case == PG_QUERY__NODE__NODE_A_EXPR && n->a_expr->lexpr &&
+           (n->a_expr->lexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ||
+               n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM ||
+               n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM);
+}
+
 enum kl_rc kl_sql__bind_expr(
     struct kl_binder *b, const PgQuery__Node *n, struct kl_expr **ret, struct kl_err *err) {
     if (!n) {
         return unsupported(b, -1, err, "this expression");
+    }
+    if (b->column_type && is_boolean(n)) { /* only the type is asked for */
+        return kl_expr_const(&b->eb, kl_val_null(KL_T_BOOLEAN), ret, err);
     }
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_A_CONST:

@@ -298,6 +298,25 @@ static enum kl_rc decimals(struct kl_dp *p, PgQuery__AExpr *e, const char *op, s
     return KL_OK;
 }
 
+/* Of NULLs that DuckDB sees through it would make an integer; and its texts of some types are its own. */
+static enum kl_rc concat(struct kl_dp *p, PgQuery__AExpr *e) {
+    struct kl_type t = kl_dp__infer_op(p, e);
+    if (t.id != KL_T_BYTES && t.id != KL_T_TEXT) {
+        return binary(p, e->lexpr, "||", e->rexpr);
+    }
+    PgQuery__Node *sides[] = {e->lexpr, e->rexpr};
+    kl_dp__puts(p, "CAST((");
+    for (int i = 0; i < 2; i++) {
+        bool text = t.id == KL_T_TEXT && kl_dp__has_own_text(kl_dp__infer(p, sides[i]).id);
+        kl_dp__puts(p, i ? " || " : "");
+        KL_TRY(text ? kl_dp__text(p, sides[i]) : kl_dp__side(p, sides[i], sides[!i]));
+    }
+    kl_dp__puts(p, ") AS ");
+    kl_duck_type_name(t, p->out);
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
 static enum kl_rc arithmetic(struct kl_dp *p, PgQuery__AExpr *e, const char *op) {
     if (strchr("+-*", op[0]) && !op[1]) {
         struct kl_type t = kl_dp__infer_op(p, e);
@@ -305,6 +324,9 @@ static enum kl_rc arithmetic(struct kl_dp *p, PgQuery__AExpr *e, const char *op)
             is_exact(kl_dp__infer(p, e->rexpr))) {
             return decimals(p, e, op, t);
         }
+    }
+    if (op[0] == '|') {
+        return concat(p, e);
     }
     return op[0] == '+' || op[0] == '-' ? plus(p, e, op) : binary(p, e->lexpr, op, e->rexpr);
 }
@@ -567,6 +589,22 @@ static enum kl_rc any_array(struct kl_dp *p, PgQuery__AExpr *e, const char *word
     return KL_OK;
 }
 
+static enum kl_rc nullif(struct kl_dp *p, PgQuery__AExpr *e) {
+    struct kl_type t = kl_dp__infer_op(p, e);
+    bool decimal = t.id == KL_T_DECIMAL;
+    kl_dp__puts(p, decimal ? "CAST(nullif(" : "nullif(");
+    KL_TRY(kl_dp__expr(p, e->lexpr));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__expr(p, e->rexpr));
+    kl_dp__puts(p, ")");
+    if (decimal) {
+        kl_dp__puts(p, " AS ");
+        kl_duck_type_name(t, p->out);
+        kl_dp__puts(p, ")");
+    }
+    return KL_OK;
+}
+
 static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
     switch (e->kind) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
@@ -580,12 +618,7 @@ static enum kl_rc a_expr(struct kl_dp *p, PgQuery__AExpr *e) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:
         return binary(p, e->lexpr, "IS NOT DISTINCT FROM", e->rexpr);
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
-        kl_dp__puts(p, "nullif(");
-        KL_TRY(kl_dp__expr(p, e->lexpr));
-        kl_dp__puts(p, ", ");
-        KL_TRY(kl_dp__expr(p, e->rexpr));
-        kl_dp__puts(p, ")");
-        return KL_OK;
+        return nullif(p, e);
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
         return in_list(p, e);
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
@@ -647,7 +680,12 @@ static enum kl_rc boolean_test(struct kl_dp *p, PgQuery__BooleanTest *t) {
     }
 }
 
-static enum kl_rc case_plain(struct kl_dp *p, PgQuery__CaseExpr *c) {
+/* Where decimals of several types meet, DuckDB may drop digits to make room for others. */
+static enum kl_rc as_decimal(struct kl_dp *p, PgQuery__Node *n, struct kl_type t) {
+    return t.id == KL_T_DECIMAL ? kl_dp__as(p, n, t) : kl_dp__expr(p, n);
+}
+
+static enum kl_rc case_plain(struct kl_dp *p, PgQuery__CaseExpr *c, struct kl_type t) {
     kl_dp__puts(p, "CASE");
     if (c->arg) {
         kl_dp__puts(p, " ");
@@ -658,11 +696,11 @@ static enum kl_rc case_plain(struct kl_dp *p, PgQuery__CaseExpr *c) {
         kl_dp__puts(p, " WHEN ");
         KL_TRY(kl_dp__expr(p, w->expr));
         kl_dp__puts(p, " THEN ");
-        KL_TRY(kl_dp__expr(p, w->result));
+        KL_TRY(as_decimal(p, w->result, t));
     }
     if (c->defresult) {
         kl_dp__puts(p, " ELSE ");
-        KL_TRY(kl_dp__expr(p, c->defresult));
+        KL_TRY(as_decimal(p, c->defresult, t));
     }
     kl_dp__puts(p, " END");
     return KL_OK;
@@ -788,22 +826,33 @@ static enum kl_rc indirection(struct kl_dp *p, PgQuery__AIndirection *a) {
     return KL_OK;
 }
 
+static enum kl_rc decimal_list(
+    struct kl_dp *p, PgQuery__Node **items, size_t n, struct kl_type t) {
+    for (size_t i = 0; i < n; i++) {
+        kl_dp__puts(p, i ? ", " : "");
+        KL_TRY(as_decimal(p, items[i], t));
+    }
+    kl_dp__puts(p, ")");
+    return KL_OK;
+}
+
 /* Where several decimals meet, the type is the native one. */
 static enum kl_rc meeting(struct kl_dp *p, PgQuery__Node *n) {
     struct kl_type t = kl_dp__infer(p, n);
     bool cast = t.id == KL_T_DECIMAL || t.id == KL_T_DOUBLE;
     kl_dp__puts(p, cast ? "CAST(" : "");
     if (n->node_case == PG_QUERY__NODE__NODE_CASE_EXPR) {
-        KL_TRY(case_plain(p, n->case_expr));
+        KL_TRY(case_plain(p, n->case_expr, t));
     } else if (n->node_case == PG_QUERY__NODE__NODE_COALESCE_EXPR) {
-        KL_TRY(wrapped_list(p, "coalesce(", n->coalesce_expr->args, n->coalesce_expr->n_args, ")"));
+        kl_dp__puts(p, "coalesce(");
+        KL_TRY(decimal_list(p, n->coalesce_expr->args, n->coalesce_expr->n_args, t));
     } else {
         if (t.id == KL_T_INTERVAL) { /* DuckDB compares their bytes */
             return kl_dp__refuse(p, n->min_max_expr->location, "GREATEST or LEAST of intervals in this query");
         }
         bool greatest = n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
-        KL_TRY(wrapped_list(p, greatest ? "greatest(" : "least(", n->min_max_expr->args,
-            n->min_max_expr->n_args, ")"));
+        kl_dp__puts(p, greatest ? "greatest(" : "least(");
+        KL_TRY(decimal_list(p, n->min_max_expr->args, n->min_max_expr->n_args, t));
     }
     if (cast) {
         kl_dp__puts(p, " AS ");

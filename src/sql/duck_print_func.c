@@ -130,6 +130,15 @@ static enum kl_rc over(struct kl_dp *p, PgQuery__WindowDef *w) {
     return kl_dp__window(p, w);
 }
 
+static enum kl_rc aggregate_tail(struct kl_dp *p, PgQuery__FuncCall *f) {
+    if (f->agg_filter) {
+        kl_dp__puts(p, " FILTER (WHERE ");
+        KL_TRY(kl_dp__expr(p, f->agg_filter));
+        kl_dp__puts(p, ")");
+    }
+    return f->over ? over(p, f->over) : KL_OK;
+}
+
 static enum kl_rc aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     kl_buf_printf(p->out, "%s(", name);
     if (f->agg_star) {
@@ -143,12 +152,7 @@ static enum kl_rc aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const char *n
     }
     KL_TRY(kl_dp__order_by(p, f->agg_order, f->n_agg_order));
     kl_dp__puts(p, ")");
-    if (f->agg_filter) {
-        kl_dp__puts(p, " FILTER (WHERE ");
-        KL_TRY(kl_dp__expr(p, f->agg_filter));
-        kl_dp__puts(p, ")");
-    }
-    return f->over ? over(p, f->over) : KL_OK;
+    return aggregate_tail(p, f);
 }
 
 static enum kl_rc check_aggregate(
@@ -334,6 +338,16 @@ static enum kl_rc special_undefined_as_null(
     return KL_OK;
 }
 
+/* A count, which DuckDB knows to be 0 and not NULL when a correlated subquery finds no rows. */
+static enum kl_rc special_regr_count(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    if (f->n_args != 2 || f->agg_star || f->agg_within_group || f->agg_distinct ||
+        f->n_agg_order) {
+        return unknown(p, f);
+    }
+    KL_TRY(expand(p, f, "count(CASE WHEN $1 IS NOT NULL AND $2 IS NOT NULL THEN 1 END)"));
+    return aggregate_tail(p, f);
+}
+
 static enum kl_rc special_ntile(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     static const struct function as_window = {"ntile", F_WINDOW, 1, 1, "ntile", NULL};
     if (f->n_args != 1 || f->agg_star) {
@@ -421,7 +435,8 @@ static enum kl_rc special_concat(struct kl_dp *p, PgQuery__FuncCall *f, const ch
         bool boolean = kl_dp__infer(p, f->args[i]).id == KL_T_BOOLEAN;
         kl_dp__puts(p, i ? ", " : "");
         kl_dp__puts(p, boolean ? "left(CAST(" : "");
-        KL_TRY(kl_dp__arg(p, f->args[i]));
+        bool own = kl_dp__has_own_text(kl_dp__infer(p, f->args[i]).id);
+        KL_TRY(own ? kl_dp__text(p, f->args[i]) : kl_dp__arg(p, f->args[i]));
         kl_dp__puts(p, boolean ? " AS VARCHAR), 1)" : "");
     }
     kl_dp__puts(p, ")");
@@ -458,11 +473,18 @@ static enum kl_rc special_round(struct kl_dp *p, PgQuery__FuncCall *f, const cha
         return special_number(p, f, name);
     }
     /* The digits must be a bare number: the scale of the result depends on them. */
+    struct kl_type t = kl_dp__infer_call(p, f);
     if (kl_dp__is_integer_const(f->args[1])) {
-        kl_dp__puts(p, "round(");
+        bool decimal = t.id == KL_T_DECIMAL;
+        int digits = f->args[1]->a_const->ival ? f->args[1]->a_const->ival->ival : 0;
+        t.scale = (uint8_t)KL_MIN(t.scale, KL_MAX(digits, 0));
+        kl_dp__puts(p, decimal ? "CAST(round(" : "round(");
         KL_TRY(kl_dp__arg(p, f->args[0]));
         kl_buf_printf(
             p->out, ", %d)", f->args[1]->a_const->ival ? f->args[1]->a_const->ival->ival : 0);
+        if (decimal) {
+            close_cast(p, t);
+        }
         return KL_OK;
     }
     return expand(p, f, "round($1, CAST(#2 AS INTEGER))");
@@ -484,7 +506,8 @@ static enum kl_rc special_length(struct kl_dp *p, PgQuery__FuncCall *f, const ch
 
 static enum kl_rc special_position(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 2));
-    return kl_dp__infer(p, f->args[0]).id == KL_T_BYTES
+    return kl_dp__infer(p, f->args[0]).id == KL_T_BYTES ||
+                   kl_dp__infer(p, f->args[1]).id == KL_T_BYTES
                ? kl_dp__native(p, name, f->args, 2, f->location)
                : expand(p, f, "CAST(strpos($1, $2) AS INTEGER)");
 }

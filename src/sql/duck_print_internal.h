@@ -165,6 +165,7 @@ enum kl_rc kl_dp__native(
     struct kl_dp *p, const char *name, PgQuery__Node **args, size_t n, int32_t location);
 /* What a function with one repeated text argument is called in DuckDB. */
 enum kl_rc kl_dp__native_name(struct kl_dp *p, const char *name, char *out, size_t size);
+bool kl_dp__has_own_text(uint8_t type); /* other than DuckDB's */
 enum kl_rc kl_dp__text(struct kl_dp *p, PgQuery__Node *n); /* what a cast to text gives */
 bool kl_dp__has_native(const char *name, size_t n); /* with so many arguments */
 

@@ -34,12 +34,12 @@ static bool resolve(
     return false;
 }
 
-static bool has_own_text(uint8_t id) {
+bool kl_dp__has_own_text(uint8_t id) {
     return id == KL_T_DOUBLE || id == KL_T_FLOAT || id == KL_T_BYTES || id == KL_T_INTERVAL;
 }
 
 enum kl_rc kl_dp__text(struct kl_dp *p, PgQuery__Node *n) {
-    if (has_own_text(kl_dp__infer(p, n).id)) {
+    if (kl_dp__has_own_text(kl_dp__infer(p, n).id)) {
         return kl_dp__native(p, "::text", &n, 1, kl_dp__location(n));
     }
     kl_dp__puts(p, "CAST(");
@@ -56,7 +56,7 @@ static enum kl_rc argument(struct kl_dp *p, PgQuery__Node *n, struct kl_type hav
     if (have.id == want.id && !open) {
         return kl_dp__expr(p, n);
     }
-    if (want.id == KL_T_TEXT && has_own_text(have.id)) {
+    if (want.id == KL_T_TEXT && kl_dp__has_own_text(have.id)) {
         return kl_dp__text(p, n);
     }
     kl_dp__puts(p, boolean ? "left(CAST(" : "CAST(");
