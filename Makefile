@@ -20,6 +20,7 @@ run: build ## build, then serve on LISTEN (127.0.0.1:8080) with the data in DATA
 	@exec build/release/kalamdb-server --data $(DATA) --listen $(LISTEN)
 
 test: build ## build, then all tests; ends with "N passed, N failed"
+	@scripts/setup.sh test
 	@scripts/test.sh
 
 bench: build ## build, then the benchmarks, with their peers in the same run
