@@ -15,6 +15,10 @@ struct kl_buf {
 
 void kl_buf_init(struct kl_buf *b, size_t limit);
 void kl_buf_deinit(struct kl_buf *b);
+/* Over memory of the caller's, `size` bytes: fails where it is full, never moves, is never deinitialised. */
+static inline struct kl_buf kl_buf_on(char *room, size_t size) {
+    return (struct kl_buf){.data = room, .cap = size - 1, .limit = size - 1};
+}
 void kl_buf_clear(struct kl_buf *b); /* keeps the memory, clears failed */
 bool kl_buf_reserve(struct kl_buf *b, size_t extra);
 void kl_buf_append(struct kl_buf *b, const void *p, size_t n);

@@ -1,7 +1,5 @@
-/* One row by primary key: at a snapshot, at latest, or through a writer's batch. */
+/* One row by primary key: at a snapshot, at latest, or through a writer's batch. Its memory is the arena's: a point read allocates nothing else. */
 #include "engine/scan_internal.h"
-
-#include <stdlib.h>
 
 struct point_scan {
     struct kl__row_source base;
@@ -34,7 +32,6 @@ static void point_close(struct kl_source *source) {
     struct point_scan *s = KL_CONTAINER_OF(source, struct point_scan, base.source);
     unpin(s);
     kl_buf_deinit(&s->bytes);
-    free(s);
 }
 
 bool kl__place_decode(struct kl_slice value, int64_t *ret_seq) {
@@ -48,13 +45,12 @@ bool kl__place_decode(struct kl_slice value, int64_t *ret_seq) {
 /* The key of the pk family. KL_E_NOT_FOUND for a value that no row can have. */
 static enum kl_rc key_of(struct kl_table *t, const struct kl_scope *scope,
     const struct kl_val *vals, struct kl_key *ret, struct kl_err *err) {
-    struct kl_buf pk;
-    kl_buf_init(&pk, KL_PK_MAX);
+    char room[KL_PK_MAX + 1];
+    struct kl_buf pk = kl_buf_on(room, sizeof(room));
     enum kl_rc rc = kl_pk_encode(vals, t->n_pk, &pk, err);
     if (rc == KL_OK) {
         kl_key_pk(ret, scope, t->id, kl_buf_view(&pk));
     }
-    kl_buf_deinit(&pk);
     return rc == KL_E_TOO_LARGE ? KL_E_NOT_FOUND : rc;
 }
 
@@ -133,7 +129,10 @@ static enum kl_rc find_row(struct kl_engine *e, const struct kl_scan *scan,
 
 enum kl_rc kl__scan_point(struct kl_engine *e, const struct kl_scan *scan, const struct kl_val *key,
     struct kl__row_cache *cache, struct kl_source **ret, struct kl_err *err) {
-    struct point_scan *s = kl_xcalloc(1, sizeof(*s) + scan->n_slots * sizeof(int16_t));
+    struct point_scan *s = kl_arena_calloc(scan->arena, 1, sizeof(*s) + scan->n_slots * sizeof(int16_t));
+    if (!s) {
+        return kl__scan_no_memory(err);
+    }
     kl__row_source_init(&s->base, scan, scan->table, s->slots);
     s->base.source.next = point_next;
     s->base.source.close = point_close;
