@@ -422,7 +422,7 @@ static bool load_rows(struct kl__residents *r, struct kl__resident *p, const str
     for (kl_iter_seek_first(it); fits && kl_iter_valid(it); kl_iter_next(it)) {
         struct kl_row_head head;
         int64_t seq = kl_key_row_seq(kl_iter_key(it));
-        fits = kl_row_head(kl_iter_value(it), seq, &head) == KL_OK && p->bytes < r->max_bytes / 2;
+        fits = kl_row_head(kl_iter_value(it), seq, &head) == KL_OK && p->bytes < r->max_bytes - r->max_bytes / 8;
         if (fits && !head.tombstone) {
             append(r, p, seq, kl_iter_value(it), 0);
         }
