@@ -56,6 +56,7 @@ enum kl_rc kl_sql__parse_create_view(struct kl_parser *p, bool replace) {
     KL_TRY(check_name(p, &name));
     KL_TRY(kl_sql__take_query(p, NULL, &text));
     KL_TRY(kl_sql__check_name_list(p, "CREATE VIEW"));
+    KL_TRY(p->plan->n_columns > 0 ? kl_sql__write_out_stars(p, &text) : KL_OK);
     *def = (struct kl_table_def){
         .ns = name.ns, .name = name.name, .type = KL_TABLE_VIEW, .view_sql = text};
     p->plan->create = def;

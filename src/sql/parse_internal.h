@@ -149,6 +149,9 @@ enum kl_rc kl_sql__take_query(struct kl_parser *p, bool *ret_with_data, struct k
 /* (a, b) into plan->columns. */
 enum kl_rc kl_sql__take_name_list(struct kl_parser *p);
 enum kl_rc kl_sql__check_name_list(struct kl_parser *p, const char *what);
+/* star_text.c: the stars of a query's select lists written out, where their columns are known. The
+ * text ends with a NUL before and after. */
+enum kl_rc kl_sql__write_out_stars(struct kl_parser *p, struct kl_slice *text);
 /* The brackets behind CHECK: a condition that parses. */
 enum kl_rc kl_sql__take_check(struct kl_parser *p, struct kl_slice *ret);
 /* And one that means something over this table, over the table to be made. */
