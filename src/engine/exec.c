@@ -230,6 +230,7 @@ static void run_in_pool(struct kl_task *t) {
     struct kl__stmt *s = &r->stmts[r->i];
     kl_err_clear(&r->err);
     r->rc = s->bound.explain == KL_EXPLAIN_ANALYZE ? kl__explain_analyze(r, s, w, &r->err)
+            : s->bound.plan->kind == KL_PLAN_SHOW_STATS ? kl__show_stats(r, s, &r->err)
             : s->bound.plan->kind == KL_PLAN_DUCK  ? kl__read_duck(r, s, &s->bound, r->x->sink, w, &r->err)
                                                    : kl__read_native(r, s, &s->bound, r->x->sink, &w->scratch, false, &r->err);
     kl_arena_reset(&w->scratch);
@@ -272,6 +273,7 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
         }
         /* fall through */
     case KL_PLAN_DUCK:
+    case KL_PLAN_SHOW_STATS:
         rc = to_pool(r);
         if (rc == KL_OK) {
             return false;
@@ -316,9 +318,6 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
             kl_parse_i64(p->text, &r->timeout_ms); /* empty: the default again */
         }
         kl__run_message(r, 0, "SET");
-        break;
-    case KL_PLAN_SHOW_STATS:
-        rc = kl__show_stats(r, s, &r->err);
         break;
     case KL_PLAN_KILL_LIVE:
         if (r->e->o.listener.live_kill == NULL) {

@@ -274,24 +274,50 @@ enum kl_rc kl__describe_subscription(struct kl__run *r, struct kl__stmt *s, stru
     return rc;
 }
 
+/* What the caller's partition of a STREAM table holds. */
+static enum kl_rc measure_stream(struct kl__run *r, struct kl_table *t, struct kl_slice user, uint64_t *ret_rows, uint64_t *ret_bytes,
+    struct kl_err *err) {
+    struct kl__stream_row *rows;
+    size_t n;
+    struct kl__streams *streams = kl__shard(r->e, kl_table_scope(t, user, r->e->user_shards).shard)->streams;
+    KL_TRY(kl__stream_read(streams, t->id, user, 0, 0, r->x->arena, &rows, &n, err));
+    *ret_rows = n;
+    for (size_t i = 0; i < n; i++) {
+        *ret_bytes += rows[i].bytes.len;
+    }
+    return KL_OK;
+}
+
 /* Rows of the caller's partition; counted, since nothing keeps a count. */
+static enum kl_rc count_partition(struct kl__run *r, struct kl_table *t, struct kl_slice user, uint64_t *ret, struct kl_err *err) {
+    static const int16_t slots[] = {KL_COL_SEQ};
+    struct kl_source *src;
+    struct kl_val seq;
+    struct kl_scan scan = {.table = t, .user = user, .slots = slots, .n_slots = 1, .arena = r->x->arena};
+    KL_TRY(kl_engine_scan(r->e, &scan, &src, err));
+    enum kl_rc rc;
+    while ((rc = src->next(src, &seq, err)) == KL_OK) {
+        if (++*ret % 4096 == 0 && r->x->cancelled) {
+            rc = kl_fail(err, KL_E_CANCELLED, "the client has gone");
+        } else if (*ret % 4096 == 0 && r->deadline_ns > 0 && kl_clock_mono_ns() > r->deadline_ns) {
+            rc = kl_fail(err, KL_E_TIMEOUT, "canceling statement due to statement timeout");
+        }
+        if (rc != KL_OK) {
+            break;
+        }
+    }
+    src->close(src);
+    return rc == KL_E_END ? KL_OK : rc;
+}
+
+/* SHOW STATS FOR TABLE, of what is the caller's. In the query pool: it reads the whole partition. */
 enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *err) {
     struct kl_table *t = s->bound.plan->table;
-    struct kl_source *src;
-    uint64_t rows = 0;
-    static const int16_t slots[] = {KL_COL_SEQ};
-    struct kl_val seq;
-    struct kl_scan scan = {.table = t, .user = s->session.user, .slots = slots, .n_slots = 1, .arena = r->x->arena};
-    enum kl_rc rc = KL_OK;
-    if (t->type != KL_TABLE_SYSTEM) {
-        KL_TRY(kl_engine_scan(r->e, &scan, &src, err));
-        while ((rc = src->next(src, &seq, err)) == KL_OK) {
-            rows++;
-        }
-        src->close(src);
-    }
-    if (rc != KL_OK && rc != KL_E_END) {
-        return rc;
+    uint64_t rows = 0, bytes = 0;
+    if (t->type == KL_TABLE_STREAM) {
+        KL_TRY(measure_stream(r, t, s->session.user, &rows, &bytes, err));
+    } else if (keyed(t)) {
+        KL_TRY(count_partition(r, t, s->session.user, &rows, err));
     }
     const struct kl_sink_col cols[] = {
         {KL_S("table_name"), KL_TYPE(TEXT), 0}, {KL_S("namespace"), KL_TYPE(TEXT), 0}, {KL_S("schema_version"), KL_TYPE(INT), 0},
@@ -300,6 +326,6 @@ enum kl_rc kl__show_stats(struct kl__run *r, struct kl__stmt *s, struct kl_err *
     const struct kl_val vals[] = {
         kl_val_text(kl_slice_str(t->name)), kl_val_text(kl_slice_str(t->ns)), kl_val_int(KL_T_INT, t->version),
         kl_val_i64((int64_t)rows), kl_val_i64(0), kl_val_i64(t->type == KL_TABLE_STREAM && rows > 0),
-        kl_val_i64(t->type == KL_TABLE_STREAM ? (int64_t)r->e->stream_bytes : 0)};
+        kl_val_i64((int64_t)bytes)};
     return emit(r->x->sink, cols, vals, KL_LEN(cols), err);
 }

@@ -213,6 +213,17 @@ describe('who sees what', () => {
       assert.ok(!JSON.stringify(await ann.rows(`SELECT * FROM information_schema.${name}`)).includes('zebulon'), name);
     }
   });
+  test('SHOW STATS counts what the caller has, in memory too', async () => {
+    await root.message("CREATE TABLE s.st (v TEXT) WITH (TYPE='STREAM', TTL_SECONDS=600)");
+    await root.message(`INSERT INTO s.st VALUES ('${'x'.repeat(1000)}'), ('b')`);
+    const of = async (client: Client, table: string) => (await client.objects(`SHOW STATS FOR TABLE ${table}`))[0]!;
+    assert.equal((await of(root, 's.t')).logical_rows, '3000');
+    assert.equal((await of(ann, 's.t')).logical_rows, '0');
+    const mine = await of(root, 's.st');
+    assert.equal(mine.logical_rows, '2');
+    assert.ok(Number(mine.memory_bytes) > 1000 && Number(mine.memory_bytes) < 2000);
+    assert.deepEqual([(await of(ann, 's.st')).logical_rows, (await of(ann, 's.st')).memory_bytes], ['0', '0']);
+  });
   test('system relations and the tables of dba are refused, by any way', async () => {
     for (const relation of Object.keys(expected).filter((r) => !r.startsWith('information_schema') && r !== 'system.namespaces')) {
       const error = await ann.fail(`SELECT * FROM ${relation}`, 'PERMISSION_DENIED');
