@@ -10,6 +10,7 @@
 
 #define PK_PLACE_BYTES 9
 #define CHECK_EVERY 256
+#define MAX_BATCH_BYTES ((size_t)1 << 30)
 
 int64_t kl__dml_next_seq(struct kl__dml *d) {
     int64_t seq = kl_snowflake_next(d->w->engine->o.ids);
@@ -139,6 +140,9 @@ enum kl_rc kl__dml_return(struct kl__dml *d, const struct kl_val *vals) {
 
 enum kl_rc kl__dml_put_row(struct kl__dml *d, struct kl_val *vals, int64_t origin, int64_t prev) {
     struct kl_key k;
+    if (kl_batch_bytes(d->shard->batch) > MAX_BATCH_BYTES) {
+        return kl_fail(d->err, KL_E_TOO_LARGE, "the statement writes more than %zu MiB; write fewer rows at a time", MAX_BATCH_BYTES >> 20);
+    }
     int64_t seq = kl__dml_next_seq(d);
     struct kl_row_head head = {.schema_version = d->t->version, .seq = seq, .origin_seq = origin != 0 ? origin : seq, .prev_seq = prev};
     kl_buf_clear(&d->w->row);

@@ -20,6 +20,7 @@
 #define SWEEP_INTERVAL_NS (600LL * 1000000000)
 #define FIRST_SAMPLE_NS 1000000000ll /* the rest of the server stands by then */
 #define DRAIN_BYTES ((size_t)1 << 30)
+#define BATCH_BYTES ((size_t)64 << 20) /* a batch that is larger is committed before the next command */
 #define SCRATCH_BYTES ((size_t)256 << 20)
 
 static __thread struct kl__writer *current_writer;
@@ -63,6 +64,9 @@ static void run_cmd(struct kl_task *t) {
         w->first = c;
     }
     w->last = c;
+    if (kl_batch_bytes(s->batch) > BATCH_BYTES) {
+        kl__writer_flush(w);
+    }
 }
 
 enum kl_rc kl__cmd_post(struct kl__cmd *c) {
