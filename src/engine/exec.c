@@ -251,34 +251,90 @@ static bool start_explain(struct kl__run *r, struct kl__stmt *s) {
     return r->rc != KL_OK || s->bound.explain != KL_EXPLAIN_ANALYZE;
 }
 
+static enum kl_rc use_namespace(struct kl__run *r, struct kl_slice name) {
+    struct kl_cat *cat = kl_catalog_acquire(r->e->o.catalog);
+    bool known = kl_cat_namespace(cat, name) != NULL;
+    kl_cat_release(cat);
+    if (!known) {
+        return kl_fail(&r->err, KL_E_NOT_FOUND, "Namespace '%.*s' does not exist", KL_FMT(name));
+    }
+    r->x->session.ns = kl_arena_dup(r->x->arena, name);
+    kl__run_message(r, 0, "Namespace switched to '%.*s'", KL_FMT(name));
+    return KL_OK;
+}
+
+static enum kl_rc set(struct kl__run *r, const struct kl_plan *p) {
+    if (kl_slice_eq_str(p->name, "statement_timeout")) { /* other settings have one value */
+        r->timeout_ms = r->e->o.statement_timeout_ms;
+        kl_parse_i64(p->text, &r->timeout_ms); /* empty: the default again */
+    }
+    kl__run_message(r, 0, "SET");
+    return KL_OK;
+}
+
+static enum kl_rc kill_live(struct kl__run *r, struct kl_slice id) {
+    const struct kl_engine_listener *l = &r->e->o.listener;
+    if (l->live_kill == NULL) {
+        return kl_fail(&r->err, KL_E_NOT_FOUND, "Live query '%.*s' not found", KL_FMT(id));
+    }
+    KL_TRY(l->live_kill(l->ctx, id, &r->err));
+    kl__run_message(r, 0, "Live query killed: %.*s", KL_FMT(id));
+    return KL_OK;
+}
+
+/* Statements that are done in a moment, on the loop. KL_E_AGAIN: it is none of them. */
+static enum kl_rc answer_here(struct kl__run *r, struct kl__stmt *s) {
+    const struct kl_plan *p = s->bound.plan;
+    enum kl_rc rc;
+    switch (p->kind) {
+    case KL_PLAN_SELECT:
+        if (!may_read_on_loop(p)) {
+            return KL_E_AGAIN;
+        }
+        rc = kl__read_native(r, s, &s->bound, r->x->sink, &r->l->scratch, true, &r->err);
+        kl_arena_reset(&r->l->scratch);
+        if (rc == KL_E_AGAIN) {
+            kl_err_clear(&r->err);
+        }
+        return rc;
+    case KL_PLAN_COMMIT:
+    case KL_PLAN_ROLLBACK:
+        return kl_fail(&r->err, KL_E_EXEC, "%s requires an active explicit SQL transaction", p->kind == KL_PLAN_COMMIT ? "COMMIT" : "ROLLBACK");
+    case KL_PLAN_USE:
+        return use_namespace(r, p->name);
+    case KL_PLAN_SUBSCRIBE:
+        return kl__describe_subscription(r, s, &r->err);
+    case KL_PLAN_DESCRIBE:
+        return kl_sql_describe(p->table, r->x->sink, &r->err);
+    case KL_PLAN_DESCRIBE_HISTORY:
+        return kl_sql_describe_history(p->table, r->x->sink, &r->err);
+    case KL_PLAN_SET:
+        return set(r, p);
+    case KL_PLAN_KILL_LIVE:
+        return kill_live(r, p->name);
+    default:
+        return KL_E_AGAIN;
+    }
+}
+
 /* Starts the statement. True: done, rc in r->rc. False: kl__run_continue follows. */
 static bool start(struct kl__run *r, struct kl__stmt *s) {
-    const struct kl_plan *p = s->bound.plan;
-    enum kl_rc rc = KL_OK;
     if (r->retries == 0) {
         kl__audit_statement(r, s);
     }
     if (s->bound.explain != KL_EXPLAIN_NONE) {
         return start_explain(r, s);
     }
-    switch (p->kind) {
+    r->rc = answer_here(r, s);
+    if (r->rc != KL_E_AGAIN) {
+        return true;
+    }
+    switch (s->bound.plan->kind) {
     case KL_PLAN_SELECT:
-        if (may_read_on_loop(p)) {
-            rc = kl__read_native(r, s, &s->bound, r->x->sink, &r->l->scratch, true, &r->err);
-            kl_arena_reset(&r->l->scratch);
-            if (rc != KL_E_AGAIN) {
-                break;
-            }
-            kl_err_clear(&r->err);
-        }
-        /* fall through */
     case KL_PLAN_DUCK:
     case KL_PLAN_SHOW_STATS:
-        rc = to_pool(r);
-        if (rc == KL_OK) {
-            return false;
-        }
-        break;
+        r->rc = to_pool(r);
+        return r->rc != KL_OK;
     case KL_PLAN_INSERT:
     case KL_PLAN_UPDATE:
     case KL_PLAN_DELETE:
@@ -287,48 +343,6 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     case KL_PLAN_BEGIN:
         kl__txn_start(r);
         return false;
-    case KL_PLAN_COMMIT:
-    case KL_PLAN_ROLLBACK:
-        rc = kl_fail(&r->err, KL_E_EXEC, "%s requires an active explicit SQL transaction", p->kind == KL_PLAN_COMMIT ? "COMMIT" : "ROLLBACK");
-        break;
-    case KL_PLAN_USE: {
-        struct kl_cat *cat = kl_catalog_acquire(r->e->o.catalog);
-        bool known = kl_cat_namespace(cat, p->name) != NULL;
-        kl_cat_release(cat);
-        if (!known) {
-            rc = kl_fail(&r->err, KL_E_NOT_FOUND, "Namespace '%.*s' does not exist", KL_FMT(p->name));
-            break;
-        }
-        r->x->session.ns = kl_arena_dup(r->x->arena, p->name);
-        kl__run_message(r, 0, "Namespace switched to '%.*s'", KL_FMT(p->name));
-        break;
-    }
-    case KL_PLAN_SUBSCRIBE:
-        rc = kl__describe_subscription(r, s, &r->err);
-        break;
-    case KL_PLAN_DESCRIBE:
-        rc = kl_sql_describe(p->table, r->x->sink, &r->err);
-        break;
-    case KL_PLAN_DESCRIBE_HISTORY:
-        rc = kl_sql_describe_history(p->table, r->x->sink, &r->err);
-        break;
-    case KL_PLAN_SET: /* other settings have one value */
-        if (kl_slice_eq_str(p->name, "statement_timeout")) {
-            r->timeout_ms = r->e->o.statement_timeout_ms;
-            kl_parse_i64(p->text, &r->timeout_ms); /* empty: the default again */
-        }
-        kl__run_message(r, 0, "SET");
-        break;
-    case KL_PLAN_KILL_LIVE:
-        if (r->e->o.listener.live_kill == NULL) {
-            rc = kl_fail(&r->err, KL_E_NOT_FOUND, "Live query '%.*s' not found", KL_FMT(p->name));
-        } else {
-            rc = r->e->o.listener.live_kill(r->e->o.listener.ctx, p->name, &r->err);
-        }
-        if (rc == KL_OK) {
-            kl__run_message(r, 0, "Live query killed: %.*s", KL_FMT(p->name));
-        }
-        break;
     case KL_PLAN_CREATE_INDEX:
     case KL_PLAN_DROP_INDEX:
         kl__index_start(r, s);
@@ -342,8 +356,6 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
         kl__ddl_start(r, s);
         return false;
     }
-    r->rc = rc;
-    return true;
 }
 
 /* On to the next statement; false when this one failed, which ends the request. */

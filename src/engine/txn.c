@@ -135,6 +135,9 @@ static enum kl_rc bind_all(struct kl__txn *x) {
         if (rc == KL_OK && !x->single) {
             rc = check_statement(x, s, &r->err);
         }
+        if (rc == KL_OK && r->retries == 0) {
+            kl__audit_statement(r, s);
+        }
         if (rc == KL_OK && s->bound.plan->kind == KL_PLAN_USE) {
             r->x->session.ns = kl_arena_dup(r->x->arena, s->bound.plan->name);
         }
