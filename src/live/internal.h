@@ -263,6 +263,7 @@ struct kl_live {
     struct kl_map plans;    /* guarded by plans_lock: role, namespace, text -> kl_plan */
     uint64_t plans_version; /* guarded by plans_lock: catalog version that they hold for */
     _Atomic uint64_t n_subs, n_clients, delivered, to_catch_up, resyncs;
+    _Atomic uint64_t n_subs_peak; /* raised under lock */
 };
 void kl__plans_clear(struct kl_live *l); /* query.c */
 struct kl__registry *kl__registry_of(struct kl_live *l, uint16_t shard);

@@ -81,6 +81,7 @@ void kl_live_free(struct kl_live *l) {
 void kl_live_stats(struct kl_live *l, struct kl_live_stats *ret) {
     *ret = (struct kl_live_stats){
         .subscriptions = l->n_subs,
+        .subscriptions_peak = l->n_subs_peak,
         .clients = l->n_clients,
         .delivered = l->delivered,
         .dropped_to_catch_up = l->to_catch_up,

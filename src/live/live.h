@@ -80,6 +80,7 @@ void kl_live_unsubscribe(struct kl_live_client *c, struct kl_slice id);
 
 struct kl_live_stats {
     uint64_t subscriptions, clients, delivered, dropped_to_catch_up, resyncs;
+    uint64_t subscriptions_peak; /* the most at a time since the start */
 };
 void kl_live_stats(struct kl_live *l, struct kl_live_stats *ret);
 

@@ -155,8 +155,9 @@ static void join_all(struct kl__sub *s) {
         s->all_next->all_link = &s->all_next;
     }
     l->subs = s;
+    uint64_t now = ++l->n_subs;
+    l->n_subs_peak = KL_MAX(now, l->n_subs_peak);
     pthread_mutex_unlock(&l->lock);
-    l->n_subs++;
 }
 
 static void leave_all(struct kl__sub *s) {

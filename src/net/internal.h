@@ -98,7 +98,11 @@ struct kl_net {
     unsigned
         n_stopped; /* guarded by lock: loops that stopped and have answered what they accepted */
     _Atomic uint64_t connections, n_websockets, n_requests, overloads;
+    _Atomic uint64_t connections_peak, websockets_peak;
 };
+
+/* One more; the peak follows. Any thread. */
+void kl_net__count_up(_Atomic uint64_t *count, _Atomic uint64_t *peak);
 
 /* ---- requests: request.c ---- */
 /* Headers that are looked at for most requests, found in one pass; ptr NULL when absent. */

@@ -55,6 +55,7 @@ void kl_net_finish(struct kl_net *n, int64_t timeout_ms);
 void kl_net_free(struct kl_net *n);
 struct kl_net_stats {
     uint64_t connections, websockets, requests, overloads;
+    uint64_t connections_peak, websockets_peak; /* the most at a time since the start */
 };
 void kl_net_stats(struct kl_net *n, struct kl_net_stats *ret);
 /* "2026-01-31 12:00:00"; of the calling thread until its next call. */

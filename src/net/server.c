@@ -28,6 +28,14 @@ const char *__lsan_default_suppressions(void) {
 
 /* ---- connections ---- */
 
+void kl_net__count_up(_Atomic uint64_t *count, _Atomic uint64_t *peak) {
+    uint64_t now = atomic_fetch_add_explicit(count, 1, memory_order_relaxed) + 1;
+    uint64_t before = atomic_load_explicit(peak, memory_order_relaxed);
+    while (now > before && !atomic_compare_exchange_weak_explicit(peak, &before, now,
+                               memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 static void on_conn_closed(void *data) {
     struct kl_net__conn *c = data;
     kl_net__list_del(&c->link);
@@ -69,7 +77,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     sock->on_close.cb = on_conn_closed;
     sock->on_close.data = c;
     kl_net__list_add(&l->conns, &c->link);
-    atomic_fetch_add_explicit(&n->connections, 1, memory_order_relaxed);
+    kl_net__count_up(&n->connections, &n->connections_peak);
     struct timeval now;
     uint64_t ms = uv_now(l->uv);
     now.tv_sec = (time_t)(ms / 1000);
@@ -399,6 +407,8 @@ void kl_net_free(struct kl_net *n) {
 void kl_net_stats(struct kl_net *n, struct kl_net_stats *ret) {
     *ret = (struct kl_net_stats){.connections = atomic_load(&n->connections),
         .websockets = atomic_load(&n->n_websockets),
+        .connections_peak = atomic_load(&n->connections_peak),
+        .websockets_peak = atomic_load(&n->websockets_peak),
         .requests = atomic_load(&n->n_requests),
         .overloads = atomic_load(&n->overloads)};
 }

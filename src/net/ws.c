@@ -379,7 +379,7 @@ static struct kl_net__ws *ws_new(struct kl_net__request *r) {
     find_token(r, ws);
     kl_net__list_add(&l->websockets, &ws->link);
     l->n_websockets++;
-    atomic_fetch_add_explicit(&l->net->n_websockets, 1, memory_order_relaxed);
+    kl_net__count_up(&l->net->n_websockets, &l->net->websockets_peak);
     start_tick(l);
     return ws;
 }

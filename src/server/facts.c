@@ -81,6 +81,11 @@ static double cpu_percent(struct kl_server *s) {
 
 /* ---- figures ---- */
 
+/* NULL before the listener is up; background work may ask that early. */
+static struct kl_net *running_net(const struct kl_server *s) {
+    return __atomic_load_n(&s->net, __ATOMIC_ACQUIRE);
+}
+
 static void put_address(const struct kl_server *s, char *out, size_t size) {
     const struct kl_config *c = s->config;
     if (c->server_public_origin[0]) {
@@ -88,7 +93,7 @@ static void put_address(const struct kl_server *s, char *out, size_t size) {
         return;
     }
     snprintf(out, size, strchr(c->server_host, ':') ? "http://[%s]:%d" : "http://%s:%d",
-        c->server_host, s->port);
+        c->server_host, running_net(s) ? s->port : (int)c->server_port);
 }
 
 static enum kl_rc texts(struct kl_server *s, visit_stat *visit, void *vctx) {
@@ -131,7 +136,9 @@ static enum kl_rc process_figures(struct kl_server *s, visit_stat *visit, void *
         {"open_files_total", p.files},
         {"open_files_regular", p.regular_files},
         {"open_files_directories", p.directories},
-        {"open_files_sockets", p.sockets},
+        {"open_files_unix", p.unix_sockets},
+        {"open_files_ipv4", p.ipv4_sockets},
+        {"open_files_ipv6", p.ipv6_sockets},
         {"open_files_other", p.other_files},
     };
     return visit_figures(all, sizeof all / sizeof all[0], visit, vctx);
@@ -143,8 +150,9 @@ static enum kl_rc network_figures(struct kl_server *s, visit_stat *visit, void *
     struct kl_net_stats net = {0};
     uint64_t loops = c->server_workers ? (uint64_t)c->server_workers : kl_cpu_count();
     kl_live_stats(s->live, &live);
-    if (s->net) {
-        kl_net_stats(s->net, &net);
+    struct kl_net *n = running_net(s);
+    if (n) {
+        kl_net_stats(n, &net);
     }
     const struct figure all[] = {
         {"server_workers_configured", (uint64_t)c->server_workers},
@@ -153,10 +161,13 @@ static enum kl_rc network_figures(struct kl_server *s, visit_stat *visit, void *
         {"max_connections_configured", (uint64_t)c->performance_max_connections},
         {"connection_backlog", (uint64_t)c->performance_backlog},
         {"active_connections", net.connections},
+        {"active_connections_peak", net.connections_peak},
         {"websocket_sessions", net.websockets},
+        {"websocket_sessions_peak", net.websockets_peak},
         {"http_requests_total", net.requests},
         {"overloads_total", net.overloads},
         {"active_subscriptions", live.subscriptions},
+        {"active_subscriptions_peak", live.subscriptions_peak},
         {"total_live_queries", live.subscriptions},
         {"live_clients", live.clients},
         {"live_messages_delivered", live.delivered},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -27,6 +28,17 @@ static void read_memory(struct kl_process_figures *ret) {
     }
 }
 
+static void count_socket(struct kl_process_figures *ret, int fd) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    int family =
+        getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? address.ss_family : AF_UNSPEC;
+    ret->unix_sockets += family == AF_UNIX;
+    ret->ipv4_sockets += family == AF_INET;
+    ret->ipv6_sockets += family == AF_INET6;
+    ret->other_files += family != AF_UNIX && family != AF_INET && family != AF_INET6;
+}
+
 static void count_file(struct kl_process_figures *ret, const char *name) {
     struct stat st;
     ret->files++;
@@ -37,7 +49,7 @@ static void count_file(struct kl_process_figures *ret, const char *name) {
     } else if (S_ISDIR(st.st_mode)) {
         ret->directories++;
     } else if (S_ISSOCK(st.st_mode)) {
-        ret->sockets++;
+        count_socket(ret, atoi(name));
     } else {
         ret->other_files++;
     }

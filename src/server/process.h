@@ -8,7 +8,8 @@
 struct kl_process_figures {
     uint64_t rss_bytes, virtual_bytes, machine_bytes, machine_used_bytes;
     uint64_t threads;
-    uint64_t files, regular_files, directories, sockets, other_files; /* open */
+    uint64_t files, regular_files, directories, unix_sockets, ipv4_sockets, ipv6_sockets,
+        other_files; /* open */
 };
 void kl_process_figures(struct kl_process_figures *ret);
 /* Time of all threads since the start, in microseconds. */

@@ -201,7 +201,10 @@ static enum kl_rc start_net(struct kl_server *s, struct kl_err *err) {
         .cors = cors_of(s),
         .public_origin = c->server_public_origin[0] ? c->server_public_origin : NULL,
     };
-    return kl_net_start(&o, &s->net, &s->port, err);
+    struct kl_net *net;
+    KL_TRY(kl_net_start(&o, &net, &s->port, err));
+    __atomic_store_n(&s->net, net, __ATOMIC_RELEASE); /* with the port: see facts.c */
+    return KL_OK;
 }
 
 /* Without the token file everything works but the connection without a password from the same

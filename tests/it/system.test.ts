@@ -62,7 +62,7 @@ const expected: Record<string, string> = {
 const stats = `schema_cache_size schema_registry_size total_users total_tables server_version server_workers_effective max_connections
   server_uptime_seconds server_uptime_human server_build_date server_workers_configured cpu_usage_percent cpu_logical_cores memory_usage_mb
   memory_usage_bytes memory_rss_bytes memory_virtual_mb system_total_memory_mb thread_count open_files_total open_files_regular
-  active_connections active_subscriptions websocket_sessions connection_backlog total_namespaces total_storages total_jobs total_live_queries
+  active_connections active_connections_peak active_subscriptions active_subscriptions_peak websocket_sessions websocket_sessions_peak open_files_unix connection_backlog total_namespaces total_storages total_jobs total_live_queries
   jobs_running jobs_queued jobs_failed plan_cache_size plan_cache_hits row_cache_bytes resident_partitions commits_total batch_commands_max
   node_id cluster_mode cluster_id cluster_api_addr user_shards shared_shards`.split(/\s+/);
 

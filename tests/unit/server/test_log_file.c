@@ -133,7 +133,7 @@ static void process(void **state) {
     kl_process_figures(&p);
     assert_true(p.rss_bytes > 0 && p.virtual_bytes >= p.rss_bytes && p.machine_bytes > p.rss_bytes);
     assert_true(p.threads >= 1 && p.files >= 1);
-    assert_int_equal(p.files, p.regular_files + p.directories + p.sockets + p.other_files);
+    assert_int_equal(p.files, p.regular_files + p.directories + p.unix_sockets + p.ipv4_sockets + p.ipv6_sockets + p.other_files);
     assert_true(kl_process_cpu_us() > 0);
     static const struct {
         int64_t s;
