@@ -20,7 +20,7 @@ static struct kl_slice follow(const struct kl_expr *e, const struct kl_val *args
 
 enum kl_rc kl_func__json_get(ARGS) {
     struct kl_slice at = follow(e, args);
-    if (at.ptr) {
+    if (at.ptr && (args[0].type == KL_T_JSON || kl_json_valid(at))) { /* a text need not be JSON */
         *ret = kl_val_str(KL_T_JSON, at);
     }
     return KL_OK;

@@ -144,8 +144,9 @@ static enum kl_rc give_text(
     }
 }
 
-static void give_json(struct kl_slice at, struct kl_val *ret) {
-    if (at.ptr) {
+/* In a text that is no JSON what cannot be read counts as not there. */
+static void give_json(const struct kl_val *doc, struct kl_slice at, struct kl_val *ret) {
+    if (at.ptr && (doc->type == KL_T_JSON || kl_json_valid(at))) {
         *ret = kl_val_str(KL_T_JSON, trimmed(at));
     }
 }
@@ -170,7 +171,7 @@ static enum kl_rc follow_path(
 }
 
 enum kl_rc kl_func__json_extract(ARGS) {
-    give_json(follow(e, args), ret);
+    give_json(&args[0], follow(e, args), ret);
     return KL_OK;
 }
 
@@ -181,7 +182,7 @@ enum kl_rc kl_func__json_extract_text(ARGS) {
 enum kl_rc kl_func__json_path(ARGS) {
     struct kl_slice at;
     KL_TRY(follow_path(args, ev, &at, err));
-    give_json(at, ret);
+    give_json(&args[0], at, ret);
     return KL_OK;
 }
 
