@@ -802,6 +802,13 @@ static void nest(char *out, size_t n, const char *open, const char *core, const 
     }
 }
 
+/* Of this process: a machine that is busy does not make it slower. */
+static int64_t cpu_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void test_nesting_is_limited(void **state) {
     static const char *const shapes[][3] = {
         {"(SELECT ", "1", ")"},
@@ -822,7 +829,7 @@ static void test_nesting_is_limited(void **state) {
             if (strstr(shapes[i][1], "(SELECT")) {
                 strcat(sql, ")");
             }
-            int64_t start = kl_clock_mono_ms();
+            int64_t start = cpu_ms();
             struct printed p;
             struct kl_err err = {0};
             enum kl_rc rc = print(sql, NULL, 0, &p, &err);
@@ -835,7 +842,7 @@ static void test_nesting_is_limited(void **state) {
             } else {
                 assert_true(rc == KL_E_INVALID_SQL || rc == KL_E_TOO_LARGE);
             }
-            assert_true(kl_clock_mono_ms() - start < 5000);
+            assert_true(cpu_ms() - start < 5000);
             printed_deinit(&p);
         }
     }
