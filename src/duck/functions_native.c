@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#define CHECK_ROWS 16
+
 struct kl_duck_native_slot {
     struct kl_duck *duck;
     const struct kl_duck_native *native;
@@ -62,6 +64,16 @@ static enum kl_rc run_row(const struct kl_duck_native_slot *s, const struct argu
     return null && !f->takes_null ? KL_OK : f->run(f, s->duck->query, vals, n, arena, ret, err);
 }
 
+/* A vector of long values takes long and much memory: neither is left to DuckDB, which looks at the clock between vectors only and
+ * does not count what they hold. */
+static enum kl_rc check_row(
+    struct kl_duck *d, size_t row, const struct kl_duck_writer *out, struct kl_err *err) {
+    if (out->bytes > kl_duck__vector_bytes(d)) {
+        return kl_fail(err, KL_E_TOO_LARGE, KL_DUCK__TOO_LARGE);
+    }
+    return row % CHECK_ROWS == 0 && d->query ? kl_duck__check(d, err) : KL_OK;
+}
+
 static enum kl_rc run_chunk(const struct kl_duck_native_slot *s, duckdb_data_chunk in,
     const struct argument *args, size_t n, struct kl_duck_writer *out, struct kl_err *err) {
     struct kl_arena arena;
@@ -69,7 +81,10 @@ static enum kl_rc run_chunk(const struct kl_duck_native_slot *s, duckdb_data_chu
     kl_arena_init(&arena, KL_DUCK_NATIVE_BYTES);
     for (size_t row = 0; row < kl_dk.data_chunk_get_size(in) && rc == KL_OK; row++) {
         struct kl_val v;
-        rc = run_row(s, args, n, row, &arena, &v, err);
+        rc = check_row(s->duck, row, out, err);
+        if (rc == KL_OK) {
+            rc = run_row(s, args, n, row, &arena, &v, err);
+        }
         if (rc == KL_OK) {
             rc = write_result(out, row, &v, err);
         }

@@ -16,6 +16,10 @@ static enum kl_rc set_option(
     return KL_OK;
 }
 
+static size_t memory_bytes(const struct kl_duck *d) {
+    return d->options.memory_bytes ? d->options.memory_bytes : (size_t)512 << 20;
+}
+
 static enum kl_rc fill_config(struct kl_duck *d, duckdb_config config, struct kl_err *err) {
     static const char *const fixed[][2] = {
         {"threads", "1"},
@@ -30,8 +34,7 @@ static enum kl_rc fill_config(struct kl_duck *d, duckdb_config config, struct kl
         KL_TRY(set_option(config, fixed[i][0], fixed[i][1], err));
     }
     char memory[32];
-    size_t bytes = d->options.memory_bytes ? d->options.memory_bytes : (size_t)512 << 20;
-    snprintf(memory, sizeof(memory), "%zuB", bytes);
+    snprintf(memory, sizeof(memory), "%zuB", memory_bytes(d));
     KL_TRY(set_option(config, "memory_limit", memory, err));
     /* An empty name means no spilling; the default would be a folder beside the process. It cannot
      * change any more once access is off. */
@@ -147,10 +150,14 @@ enum kl_rc kl_duck__fail(struct kl_duck *d, const struct kl_err *err) {
 enum kl_rc kl_duck__check(struct kl_duck *d, struct kl_err *err) {
     const struct kl_duck_query *q = d->query;
     if (q->cancelled && atomic_load_explicit(q->cancelled, memory_order_relaxed)) {
-        return kl_fail(err, KL_E_CANCELLED, "the query was cancelled");
+        return kl_fail(err, KL_E_CANCELLED, "canceling statement due to user request");
     }
     if (q->deadline_mono_ns && kl_clock_mono_ns() >= q->deadline_mono_ns) {
-        return kl_fail(err, KL_E_TIMEOUT, "the query took longer than its time limit");
+        return kl_fail(err, KL_E_TIMEOUT, "canceling statement due to statement timeout");
     }
     return KL_OK;
+}
+
+size_t kl_duck__vector_bytes(const struct kl_duck *d) {
+    return memory_bytes(d) / 4;
 }

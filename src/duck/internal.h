@@ -52,6 +52,9 @@ struct kl_duck {
 enum kl_rc kl_duck__fail(struct kl_duck *d, const struct kl_err *err);
 /* KL_E_TIMEOUT or KL_E_CANCELLED when the running query should stop. */
 enum kl_rc kl_duck__check(struct kl_duck *d, struct kl_err *err);
+#define KL_DUCK__TOO_LARGE "the query needs more memory than its limit allows"
+/* What the cells of one vector may hold: DuckDB does not count them against its limit. */
+size_t kl_duck__vector_bytes(const struct kl_duck *d);
 enum kl_rc kl_duck__reopen_if_broken(struct kl_duck *d, struct kl_err *err);
 
 /* ---- prepared.c ---- */
@@ -91,6 +94,7 @@ struct kl_duck_writer {
     void *data;
     uint64_t *validity; /* NULL until the first NULL */
     float *floats;      /* EMBEDDING: elements of the child */
+    size_t bytes;       /* of texts that the vector holds outside of its cells */
 };
 void kl_duck__writer_init(struct kl_duck_writer *w, struct kl_type t, duckdb_vector vec);
 /* KL_E_CORRUPT when the value is not of the writer's type. */

@@ -155,9 +155,9 @@ enum kl_rc kl_duck_run(
     kl_duck__close_sources(d);
     d->query = NULL;
     if (rc != KL_OK && verdict == KL_E_CANCELLED && rc != KL_E_CANCELLED) {
-        rc = kl_fail(err, KL_E_CANCELLED, "the query was cancelled");
+        rc = kl_fail(err, KL_E_CANCELLED, "canceling statement due to user request");
     } else if (rc != KL_OK && verdict == KL_E_TIMEOUT && rc != KL_E_TIMEOUT) {
-        rc = kl_fail(err, KL_E_TIMEOUT, "the query took longer than its time limit");
+        rc = kl_fail(err, KL_E_TIMEOUT, "canceling statement due to statement timeout");
     }
     return rc;
 }

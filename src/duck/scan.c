@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CHUNK_BYTES ((size_t)8 << 20) /* of long texts: a chunk with more has fewer rows */
+
 struct kl_duck_scan_state {
     struct kl_duck *duck;
     struct kl_duck_scan_state *next_open, **at_open; /* the duck's list while there is a source */
@@ -125,8 +127,8 @@ static void scan_init(duckdb_init_info info) {
 
 static enum kl_rc fill_chunk(
     struct kl_duck_scan_state *s, size_t max, size_t *ret_n, struct kl_err *err) {
-    size_t row = 0;
-    for (; row < max; row++) {
+    size_t row = 0, bytes = 0;
+    for (; row < max && bytes < CHUNK_BYTES; row++) {
         enum kl_rc rc = s->source->next(s->source, s->row, err);
         if (rc == KL_E_END) {
             close_source(s);
@@ -138,11 +140,13 @@ static enum kl_rc fill_chunk(
             }
             return rc;
         }
+        bytes = 0;
         for (size_t c = 0; c < s->n_cols; c++) {
             if (kl_duck__write(&s->writers[c], row, &s->row[c]) != KL_OK) {
                 return kl_fail(
                     err, KL_E_CORRUPT, "a row holds a value of another type than its column");
             }
+            bytes += s->writers[c].bytes;
         }
     }
     *ret_n = row;

@@ -61,6 +61,7 @@ static void write_string(struct kl_duck_writer *w, size_t row, const struct kl_v
     duckdb_string_t *to = &((duckdb_string_t *)w->data)[row];
     if (v->len > sizeof(to->value.inlined.inlined)) {
         kl_dk.vector_assign_string_element_len(w->vec, row, v->s, v->len);
+        w->bytes += v->len;
         return;
     }
     memset(to, 0, sizeof(*to));

@@ -204,6 +204,20 @@ static enum kl_rc add_row(struct build *b, const struct kl_scope *scope, struct 
     return k->n == CHUNK_ROWS || k->arena.used > CHUNK_BYTES ? send_chunk(b) : KL_OK;
 }
 
+/* Before each chunk: has the client gone, is the statement's time over? */
+static enum kl_rc check_stop(struct build *b) {
+    const struct kl__run *r = b->run;
+    if (r->x->cancelled) {
+        return kl_fail(&b->err, KL_E_CANCELLED, "canceling statement due to user request");
+    }
+    if (r->deadline_ns > 0 && kl_clock_mono_ns() > r->deadline_ns) {
+        kl_fail(&b->err, KL_E_TIMEOUT, "canceling statement due to statement timeout");
+        kl_err_hint(&b->err, "a large table takes longer: SET statement_timeout in the same request, 0 is no limit");
+        return KL_E_TIMEOUT;
+    }
+    return KL_OK;
+}
+
 static enum kl_rc build_partition(void *ctx, const struct kl_scope *scope, struct kl_err *err) {
     struct build *b = ctx;
     struct kl_key prefix;
@@ -214,8 +228,8 @@ static enum kl_rc build_partition(void *ctx, const struct kl_scope *scope, struc
     for (kl_iter_seek_first(it); rc == KL_OK && kl_iter_valid(it); kl_iter_next(it)) {
         if (b->engine->stopping) {
             rc = kl_fail(&b->err, KL_E_SHUTTING_DOWN, "the server is shutting down; the index is finished at the next start");
-        } else if (b->run != NULL && b->run->x->cancelled) {
-            rc = kl_fail(&b->err, KL_E_CANCELLED, "canceling statement due to user request");
+        } else if (b->run != NULL && b->chunk.n == 0 && (rc = check_stop(b)) != KL_OK) {
+            break;
         } else {
             rc = add_row(b, scope, kl_iter_value(it), kl_key_row_seq(kl_iter_key(it)));
         }

@@ -206,14 +206,25 @@ enum kl_rc kl_dp__func(struct kl_dp *p, PgQuery__FuncCall *f) {
     }
 }
 
+/* In FROM: row after row, however long it is. */
+static enum kl_rc series_rows(struct kl_dp *p, PgQuery__FuncCall *f) {
+    KL_TRY(check_plain(p, f));
+    if (f->n_args < 2 || f->n_args > 3) {
+        return unknown(p, f);
+    }
+    return expand(p, f, "LATERAL (SELECT * FROM generate_series($*))");
+}
+
 enum kl_rc kl_dp__table_func(struct kl_dp *p, PgQuery__FuncCall *f, const char **ret_name) {
     const struct function *fn = NULL;
     KL_TRY(find(p, f, &fn));
     *ret_name = fn->name;
-    bool series = fn->kind == F_SPECIAL && (fn->special == special_generate_series ||
-                                               strcmp(fn->name, "regexp_matches") == 0 ||
+    bool series = fn->kind == F_SPECIAL && (strcmp(fn->name, "regexp_matches") == 0 ||
                                                strcmp(fn->name, "regexp_split_to_table") == 0);
     bool keys = fn->kind == F_SPECIAL && strstr(fn->name, "_object_keys") != NULL;
+    if (fn->kind == F_SPECIAL && fn->special == special_generate_series) {
+        return series_rows(p, f);
+    }
     if (fn->kind != F_SETOF && !series && !keys) {
         return kl_fail_at(p->err, KL_E_UNSUPPORTED, kl_dp__pos(f->location),
             "function %s(...) in FROM does not exist or is not allowed", fn->name);
@@ -631,9 +642,11 @@ static enum kl_rc special_timezone(struct kl_dp *p, PgQuery__FuncCall *f, const 
     return expand(p, f, "timezone($1, $2)");
 }
 
+/* In a select list. DuckDB's function for that makes the list outside its memory limit and cannot be interrupted meanwhile, the
+ * aggregate is held to both. */
 static enum kl_rc special_generate_series(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, 2, 3));
-    return expand(p, f, "unnest(generate_series($*))");
+    return expand(p, f, "unnest((SELECT list(kl_i) FROM generate_series($*) kl_s(kl_i)))");
 }
 
 /* The value below the keys: json_extract(json_extract(j, k1), k2). */
