@@ -332,3 +332,146 @@ describe('D: the older spellings', { concurrency: false }, () => {
     await follower.close();
   });
 });
+
+// The statements of A to D in their order on one fresh server, letter by letter as they are published. Topics, backups and cold storage
+// are not there yet: what belongs to them says so.
+describe('as written', { concurrency: false }, () => {
+  let fresh: Server;
+  before(async () => {
+    fresh = await Server.start();
+  });
+  after(async () => {
+    await fresh.stop();
+  });
+  const a = [
+    'CREATE NAMESPACE IF NOT EXISTS chat;',
+    `CREATE TABLE chat.conversations (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(),
+  title TEXT NOT NULL,
+  created_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'USER', FLUSH_POLICY = 'rows:1000');`,
+    `CREATE TABLE chat.messages (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(),
+  conversation_id BIGINT NOT NULL,
+  role_id TEXT NOT NULL,
+  content TEXT NOT NULL,
+  created_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'USER', FLUSH_POLICY = 'rows:1000');`,
+    `CREATE TABLE chat.typing_events (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(),
+  conversation_id BIGINT NOT NULL,
+  user_id TEXT NOT NULL,
+  event_type TEXT NOT NULL,
+  created_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'STREAM', TTL_SECONDS = 30);`,
+    "INSERT INTO chat.conversations (id, title) VALUES (1, 'Chat with AI About KalamDB');",
+    `INSERT INTO chat.messages (conversation_id, role_id, content) VALUES
+  (1, 'user', 'Hello, AI!'),
+  (1, 'assistant', 'Hi! How can I help you today?');`,
+    `SELECT id, role_id, content, created_at
+FROM chat.messages
+WHERE conversation_id = 1
+ORDER BY created_at ASC;                     -- two rows, in the order they were written`,
+    "INSERT INTO chat.typing_events (conversation_id, user_id, event_type) VALUES (1, 'user_123', 'typing');",
+    "INSERT INTO chat.typing_events (conversation_id, user_id, event_type) VALUES (1, 'ai_model', 'thinking');",
+    "INSERT INTO chat.typing_events (conversation_id, user_id, event_type) VALUES (1, 'ai_model', 'cancelled');",
+    'SUBSCRIBE TO chat.messages WHERE conversation_id = 1 OPTIONS (last_rows = 20);',
+    'CREATE NAMESPACE agent',
+    `CREATE TABLE agent.messages (id BIGINT DEFAULT SNOWFLAKE_ID(), role TEXT, content TEXT, user_id TEXT, created TIMESTAMP)
+  WITH (TYPE='USER');                        -- after CREATE NAMESPACE agent`,
+    "SUBSCRIBE TO agent.messages WHERE role = 'tool' OPTIONS (last_rows = 20);",
+  ];
+  const c = [
+    'CREATE NAMESPACE docs; CREATE NAMESPACE iot; CREATE NAMESPACE app; CREATE NAMESPACE saas;',
+    `CREATE TABLE docs.content (
+  doc_id TEXT PRIMARY KEY, version INT, content TEXT,
+  author TEXT DEFAULT CURRENT_USER(), updated_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'SHARED', FLUSH_POLICY = 'interval:60');
+CREATE TABLE docs.presence (
+  doc_id TEXT PRIMARY KEY, user_id TEXT, cursor_position INT, last_seen TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'STREAM', TTL_SECONDS = 5);   -- rows are gone five seconds after they were written
+SUBSCRIBE TO docs.content WHERE doc_id = 'project-proposal' OPTIONS (last_rows=1);   -- a SHARED table, live`,
+    `CREATE TABLE iot.sensor_data (
+  sensor_id TEXT PRIMARY KEY, temperature DOUBLE, humidity DOUBLE, timestamp TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'STREAM', TTL_SECONDS = 10);
+CREATE TABLE iot.metrics (
+  sensor_id TEXT PRIMARY KEY, avg_temp DOUBLE, max_temp DOUBLE, min_temp DOUBLE, hour TIMESTAMP
+) WITH (TYPE = 'SHARED', FLUSH_POLICY = 'interval:3600');
+SUBSCRIBE TO iot.sensor_data WHERE temperature > 80.0 OR humidity > 95.0;`,
+    `CREATE TABLE app.user_data (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), data_type TEXT, content TEXT,
+  created_by TEXT DEFAULT CURRENT_USER(), created_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'USER', FLUSH_POLICY = 'interval:300');`,
+    "CREATE USER 'alice' WITH PASSWORD 'Long-Enough-7!' ROLE 'user'", // whom the next drops
+    "DROP USER 'alice';       -- soft delete; her files and rows disappear for good after the grace period, by a scheduled job",
+    `CREATE TABLE saas.customer_data (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), customer_id TEXT DEFAULT CURRENT_USER(),
+  entity_type TEXT, entity_data TEXT, created_at TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'USER', FLUSH_POLICY = 'rows:10000,interval:600');
+CREATE TABLE saas.analytics (
+  id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), metric_name TEXT, metric_value DOUBLE, tenant_id TEXT,
+  timestamp TIMESTAMP DEFAULT NOW()
+) WITH (TYPE = 'SHARED', FLUSH_POLICY = 'interval:3600');
+CREATE USER 'tenant_acme' WITH PASSWORD 'SecureKey123!' ROLE 'service';`,
+  ];
+  const d = [
+    'CREATE USER TABLE app.messages (id BIGINT, content TEXT, timestamp TIMESTAMP) FLUSH POLICY ROW_LIMIT 1000;',
+    "INSERT INTO app.messages (id, content, timestamp) VALUES (1, 'Hello World', NOW());",
+    'SELECT * FROM app.messages ORDER BY timestamp DESC LIMIT 10;',
+    "SELECT * FROM app.messages WHERE timestamp > NOW() - INTERVAL '5 minutes';",
+    'CREATE SHARED TABLE app.analytics (event_name TEXT, count BIGINT, timestamp TIMESTAMP) FLUSH POLICY TIME_INTERVAL 300;',
+    'CREATE STREAM TABLE app.events (event_id TEXT, data TEXT) RETENTION 10 EPHEMERAL MAX_BUFFER 5000;',
+    'ALTER TABLE app.messages ADD COLUMN author TEXT;',
+    'ALTER TABLE app.messages RENAME COLUMN author TO writer;',
+    'ALTER TABLE app.messages DROP COLUMN writer;',
+    'SHOW TABLES IN app;',
+    'DESCRIBE TABLE app.messages;',
+    'SHOW STATS FOR TABLE app.messages;',
+    'SELECT * FROM information_schema.tables;',
+    'CREATE NAMESPACE user_alice; CREATE USER TABLE user_alice.messages (id BIGINT, content TEXT)', // which the next reads
+    'SELECT * FROM user_alice.messages LIMIT 50;          -- namespaces are free to be named after users',
+    'DROP NAMESPACE app;',
+  ];
+
+  test('A, C and D', async () => {
+    const client = fresh.root();
+    for (const sql of [...a, ...c, ...d]) {
+      const results = await client.all(sql);
+      if (sql.startsWith('SELECT id, role_id')) {
+        assert.deepEqual(results[0].rows!.map((r) => r[1]), ['user', 'assistant']);
+      } else if (sql.startsWith('SELECT * FROM app.messages')) {
+        assert.equal(results[0].rows!.length, 1, sql);
+      } else if (sql.startsWith('SELECT * FROM user_alice')) {
+        assert.deepEqual(results[0].rows, []);
+      }
+    }
+    assert.equal((await client.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'app'")).length, 0);
+    // the options were understood, not merely read over
+    await client.all('CREATE NAMESPACE app; CREATE STREAM TABLE app.events (event_id TEXT, data TEXT) RETENTION 10 EPHEMERAL MAX_BUFFER 5000;');
+    const [events] = await client.objects("SELECT * FROM system.tables WHERE namespace_id = 'app' AND table_name = 'events'");
+    const options = typeof events.options === 'string' ? JSON.parse(events.options) : (events.options as Record<string, unknown>);
+    assert.equal(Number(options.ttl_seconds), 10, JSON.stringify(events));
+    for (const from of [1, 2551]) {
+      await client.ok(`INSERT INTO app.events SELECT i::TEXT, 'x' FROM generate_series(${from}, ${from + 2549}) g(i)`);
+    }
+    assert.equal(await client.value('SELECT COUNT(*) FROM app.events'), '5000', 'MAX_BUFFER');
+  });
+
+  test('B: a service acts for a user; topics say that they are not there', async () => {
+    const client = fresh.root();
+    await client.ok(`EXECUTE AS USER 'service_bot' (
+  INSERT INTO chat.messages (conversation_id, role_id, content) VALUES (1, 'assistant', 'I processed your request')
+);`);
+    for (const sql of [
+      'CREATE TOPIC chat.message_events PARTITIONS 2;',
+      "ALTER TOPIC chat.message_events ADD SOURCE chat.messages ON INSERT WITH (payload = 'full');",
+      "CONSUME FROM chat.message_events GROUP 'chat-worker-1' FROM LATEST LIMIT 50;",
+      "ACK chat.message_events GROUP 'chat-worker-1' UPTO OFFSET 50;",
+      "BACKUP DATABASE app TO '/backups/app-20251020';",
+      "RESTORE DATABASE app FROM '/backups/app-20251020';",
+    ]) {
+      const error = await client.fail(sql);
+      assert.ok(error.message.length > 10 && !/syntax error/i.test(error.message), `${sql}: ${error.message}`);
+    }
+  });
+});
