@@ -69,6 +69,19 @@ enum kl_rc kl__index_find(struct kl__dml *d, const struct kl_index *ix, const st
     return sole ? kl__index_owner(d->shard->batch, &k, &d->w->place, ret_seq, d->err) : KL_E_NOT_FOUND;
 }
 
+/* A unique index that is being built may name another row with the same values, of which the builder has yet to meet one: that entry stays. */
+static enum kl_rc drop_entry(struct kl__dml *d, const struct kl_index *ix, const struct kl_key *k, bool sole, int64_t seq) {
+    int64_t owner;
+    if (sole && ix->state == KL_INDEX_BUILDING) {
+        enum kl_rc rc = kl__index_owner(d->shard->batch, k, &d->w->place, &owner, d->err);
+        if (rc != KL_OK || owner != seq) {
+            return rc == KL_E_NOT_FOUND ? KL_OK : rc;
+        }
+    }
+    kl_batch_del(d->shard->batch, KL_CF_IDX, kl_key_view(k));
+    return KL_OK;
+}
+
 /* The entry of a row in one index; old_vals NULL: a new row. */
 static enum kl_rc move_entry(struct kl__dml *d, const struct kl_index *ix, const struct kl_val *old_vals, int64_t old_seq, const struct kl_val *vals,
     int64_t seq) {
@@ -80,12 +93,12 @@ static enum kl_rc move_entry(struct kl__dml *d, const struct kl_index *ix, const
         KL_TRY(kl__index_key(ix, &d->scope, old_vals, old_seq, &d->w->idx, &was, &was_sole, d->err));
         same = sole && was_sole && kl_slice_eq(kl_key_view(&was), kl_key_view(&is));
         if (!same) {
-            kl_batch_del(d->shard->batch, KL_CF_IDX, kl_key_view(&was));
+            KL_TRY(drop_entry(d, ix, &was, was_sole, old_seq));
         }
     }
-    if (sole && !same) {
+    if (sole && (!same || ix->state == KL_INDEX_BUILDING)) {
         enum kl_rc rc = kl__index_owner(d->shard->batch, &is, &d->w->place, &owner, d->err);
-        if (rc != KL_E_NOT_FOUND) {
+        if (rc != KL_E_NOT_FOUND && !(rc == KL_OK && same && owner == old_seq)) {
             return rc == KL_OK ? violation(d, ix, vals) : rc;
         }
     }
@@ -112,7 +125,7 @@ enum kl_rc kl__index_row_removed(struct kl__dml *d, const struct kl_val *old_val
         struct kl_key k;
         bool sole;
         KL_TRY(kl__index_key(&d->t->indexes[i], &d->scope, old_vals, old_seq, &d->w->idx, &k, &sole, d->err));
-        kl_batch_del(d->shard->batch, KL_CF_IDX, kl_key_view(&k));
+        KL_TRY(drop_entry(d, &d->t->indexes[i], &k, sole, old_seq));
     }
     return KL_OK;
 }

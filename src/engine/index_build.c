@@ -45,7 +45,7 @@ struct build {
     char message[300];
     enum kl_rc rc;
     struct kl_err err;
-    struct kl_table *t;  /* counted: newest definition while the job runs */
+    struct kl_table *t;  /* counted: newest definition when the partition under way was begun */
     const struct kl_index *ix;
     struct chunk chunk;
     struct kl_buf tmp;
@@ -218,13 +218,28 @@ static enum kl_rc check_stop(struct build *b) {
     return KL_OK;
 }
 
+/* The newest definition: rows may have been written under it. */
+static enum kl_rc refresh(struct build *b) {
+    struct kl_cat *cat = kl_catalog_acquire(b->engine->o.catalog);
+    struct kl_table *t = kl_cat_table_by_id(cat, b->table);
+    const struct kl_index *ix = t != NULL ? kl_table_index(t, b->index) : NULL;
+    if (ix != NULL) {
+        kl_table_ref(t);
+        kl_table_unref(b->t);
+        b->t = t;
+        b->ix = ix;
+    }
+    kl_cat_release(cat);
+    return ix != NULL ? KL_OK : kl_fail(&b->err, KL_E_NOT_FOUND, "the index or its table was dropped while the index was being built");
+}
+
 static enum kl_rc build_partition(void *ctx, const struct kl_scope *scope, struct kl_err *err) {
     struct build *b = ctx;
     struct kl_key prefix;
     kl_key_partition(&prefix, scope, b->table);
     struct kl_iter_options o = {KL_CF_ROW, kl_key_view(&prefix), NULL};
     struct kl_iter *it = kl_iter_new(b->engine->o.store, &o);
-    enum kl_rc rc = KL_OK;
+    enum kl_rc rc = refresh(b); /* after the iterator: what it shows was written under this definition or an older one */
     for (kl_iter_seek_first(it); rc == KL_OK && kl_iter_valid(it); kl_iter_next(it)) {
         if (b->engine->stopping) {
             rc = kl_fail(&b->err, KL_E_SHUTTING_DOWN, "the server is shutting down; the index is finished at the next start");
