@@ -2,6 +2,8 @@
  * KL_E_UNSUPPORTED; the caller then turns to DuckDB or refuses. Recursion is bounded by the guard
  * in front of the parser (scan_guard.c). */
 #include "sql/bind_internal.h"
+#include "sql/duck_print_internal.h"
+#include "sql/expr_internal.h"
 
 static enum kl_rc unsupported(
     struct kl_binder *b, int location, struct kl_err *err, const char *what) {
@@ -55,7 +57,9 @@ static enum kl_rc bind_const(
         }
         struct kl_val v = kl_val_text(s);
         v.flags = KL_VAL_UNKNOWN;
-        return kl_expr_const(&b->eb, v, ret, err);
+        KL_TRY(kl_expr_const(&b->eb, v, ret, err));
+        (*ret)->position = kl_sql__at(b, c->location);
+        return KL_OK;
     }
     case PG_QUERY__A__CONST__VAL_BSVAL:
         return bit_const(b, c->bsval->bsval, c->location, ret, err);
@@ -570,12 +574,8 @@ enum kl_rc kl_sql__bind_condition(struct kl_binder *b, const PgQuery__Node *n, c
         return kl_expr_cast(&b->eb, *ret, KL_TYPE(BOOLEAN), 0, ret, err);
     }
     if (t.id != KL_T_BOOLEAN) {
-        struct kl_buf name = {0};
-        kl_type_sql_name(t, &name);
-        kl_fail(err, KL_E_TYPE, "argument of %s must be type boolean, not type %.*s", what,
-            KL_FMT(kl_buf_view(&name)));
-        kl_buf_deinit(&name);
-        return KL_E_TYPE;
+        return kl_fail_at(err, KL_E_TYPE, kl_sql__at(b, kl_dp__leftmost(n)),
+            "argument of %s must be type boolean, not type %s", what, kl_expr__type_name(t.id));
     }
     return KL_OK;
 }

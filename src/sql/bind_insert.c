@@ -3,6 +3,7 @@
  * row is made (stmt_write.c): a cell may be of any type until its value is there. Anything else is
  * a query whose columns are the targets (bind_source.c). */
 #include "sql/bind_internal.h"
+#include "sql/duck_print_internal.h"
 
 /* A column that may be written; its index. */
 static enum kl_rc target(
@@ -58,15 +59,32 @@ static enum kl_rc targets(struct kl_binder *b, const PgQuery__InsertStmt *s,
     return KL_OK;
 }
 
+static int place(const struct kl_binder *b, const PgQuery__Node *n) {
+    bool target = n && n->node_case == PG_QUERY__NODE__NODE_RES_TARGET;
+    int32_t at = !n ? -1 : target ? n->res_target->location : kl_dp__leftmost(n);
+    return kl_sql__at(b, at);
+}
+
+/* The n-th value of the first row, or output of the query. */
+static const PgQuery__Node *given(const PgQuery__InsertStmt *s, size_t n) {
+    const PgQuery__SelectStmt *q = s->select_stmt->select_stmt;
+    const PgQuery__List *row = q->n_values_lists > 0 ? q->values_lists[0]->list : NULL;
+    return row                    ? n < row->n_items ? row->items[n] : NULL
+           : n < q->n_target_list ? q->target_list[n]->res_target->val
+                                  : NULL;
+}
+
 /* How many values a row has decides how many columns are given when the statement does not name
  * them. */
-static enum kl_rc set_width(
-    const PgQuery__InsertStmt *s, size_t width, struct kl_plan_insert *ins, struct kl_err *err) {
+static enum kl_rc set_width(const struct kl_binder *b, const PgQuery__InsertStmt *s, size_t width,
+    struct kl_plan_insert *ins, struct kl_err *err) {
     if (width > ins->n_targets) {
-        return kl_fail(err, KL_E_INVALID_SQL, "INSERT has more expressions than target columns");
+        return kl_fail_at(err, KL_E_INVALID_SQL, place(b, given(s, ins->n_targets)),
+            "INSERT has more expressions than target columns");
     }
     if (width < ins->n_targets && s->n_cols > 0) {
-        return kl_fail(err, KL_E_INVALID_SQL, "INSERT has more target columns than expressions");
+        return kl_fail_at(err, KL_E_INVALID_SQL, place(b, s->cols[width]),
+            "INSERT has more target columns than expressions");
     }
     ins->n_targets = width;
     return KL_OK;
@@ -124,7 +142,7 @@ static enum kl_rc by_query(struct kl_binder *b, const PgQuery__InsertStmt *s,
     size_t width;
     b->plan->n_derived = 0; /* whatever a native attempt left behind */
     KL_TRY(kl_sql__insert_source(b, s, ins, &source, &width, err));
-    KL_TRY(set_width(s, width, ins, err));
+    KL_TRY(set_width(b, s, width, ins, err));
     KL_TRY(kl_sql__bind_subplan(b, source, &query, err));
     b->plan->write->query = query;
     ins->cells = NULL;
@@ -145,7 +163,7 @@ static enum kl_rc rows(struct kl_binder *b, const PgQuery__InsertStmt *s,
         return by_query(b, s, ins, err);
     }
     KL_TRY(check_lengths(v, err));
-    KL_TRY(set_width(s, v->values_lists[0]->list->n_items, ins, err));
+    KL_TRY(set_width(b, s, v->values_lists[0]->list->n_items, ins, err));
     b->no_columns = "VALUES";
     enum kl_rc rc = cells(b, v, ins, &native);
     b->no_columns = NULL;

@@ -340,7 +340,9 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s, bool want
     struct kl_buf *out = p->out, from;
     kl_buf_init(&from, KL_DP_MAX_TEXT);
     p->out = &from;
+    p->scope->in_from = true;
     enum kl_rc rc = kl_dp__from(p, s->from_clause, s->n_from_clause);
+    p->scope->in_from = false;
     p->out = out;
     if (rc == KL_OK) {
         kl_dp__puts(p, "SELECT ");
@@ -382,6 +384,18 @@ static enum kl_rc operand(struct kl_dp *p, PgQuery__SelectStmt *s) {
     return KL_OK;
 }
 
+/* The position of the first output. */
+static int first_output(const PgQuery__SelectStmt *s) {
+    while (s->larg) {
+        s = s->larg;
+    }
+    const PgQuery__Node *n = s->n_target_list ? s->target_list[0]->res_target->val : NULL;
+    if (s->n_values_lists > 0 && s->values_lists[0]->list->n_items > 0) {
+        n = s->values_lists[0]->list->items[0];
+    }
+    return n ? kl_dp__pos(kl_dp__leftmost(n)) : 0;
+}
+
 static enum kl_rc set_operation(struct kl_dp *p, PgQuery__SelectStmt *s, bool want) {
     const char *op = s->op == PG_QUERY__SET_OPERATION__SETOP_UNION       ? " UNION "
                      : s->op == PG_QUERY__SET_OPERATION__SETOP_INTERSECT ? " INTERSECT "
@@ -390,13 +404,17 @@ static enum kl_rc set_operation(struct kl_dp *p, PgQuery__SelectStmt *s, bool wa
     if (!op || !s->larg || !s->rarg) {
         return kl_dp__refuse(p, -1, "this set operation");
     }
-    p->want_cols = want;
+    p->want_cols = true;
     KL_TRY(operand(p, s->larg));
     const struct kl_dp_cols *left = p->told;
     kl_dp__puts(p, op);
     kl_dp__puts(p, s->all ? "ALL " : "");
-    p->want_cols = want;
+    p->want_cols = true;
     KL_TRY(operand(p, s->rarg));
+    if (kl_dp__is_counted(left) && kl_dp__is_counted(p->told) && left->n != p->told->n) {
+        return kl_fail_at(p->err, KL_E_INVALID_SQL, first_output(s->rarg),
+            "each%squery must have the same number of columns", op);
+    }
     p->told = want ? kl_dp__cols_met(p, left, p->told) : NULL;
     return KL_OK;
 }
@@ -532,6 +550,8 @@ static enum kl_rc select_in_scope(struct kl_dp *p, PgQuery__SelectStmt *s) {
     struct kl_dp_cte **ctes = NULL;
     bool want = p->want_cols;
     p->want_cols = false;
+    bool plain = s->op <= PG_QUERY__SET_OPERATION__SETOP_NONE && s->n_values_lists == 0;
+    p->scope->select = plain ? s : NULL;
     if (s->with_clause) {
         KL_TRY(with_clause(p, s->with_clause, &ctes));
     }

@@ -1,6 +1,7 @@
 /* Expressions. Each operator is printed in parentheses, so the tree's shape survives whatever
  * DuckDB's precedence is. */
 #include "sql/duck_print_internal.h"
+#include "sql/expr_internal.h"
 
 #include <stdio.h>
 
@@ -82,6 +83,7 @@ enum kl_rc kl_dp__column_ref(struct kl_dp *p, PgQuery__ColumnRef *c) {
         }
         first = 1;
     }
+    KL_TRY(kl_dp__check_column(p, c));
     for (size_t i = first; i < c->n_fields; i++) {
         kl_dp__puts(p, i > first ? "." : "");
         if (c->fields[i]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
@@ -726,9 +728,25 @@ static enum kl_rc quantified(struct kl_dp *p, PgQuery__SubLink *s, bool all) {
     } else {
         kl_buf_printf(p->out, " %s %s", cmp, all ? "ALL" : "ANY");
     }
-    KL_TRY(kl_dp__subquery(p, s->subselect));
+    const struct kl_dp_cols *cols;
+    KL_TRY(kl_dp__described(p, s->subselect, &cols));
     kl_dp__puts(p, ")");
-    return KL_OK;
+    bool row = s->testexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR;
+    size_t want = row ? s->testexpr->row_expr->n_args : 1;
+    return kl_dp__is_counted(cols) && cols->n != want
+               ? kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(s->location),
+                     cols->n > want ? "subquery has too many columns"
+                                    : "subquery has too few columns")
+               : KL_OK;
+}
+
+static enum kl_rc one_column(struct kl_dp *p, const PgQuery__SubLink *s) {
+    const struct kl_dp_cols *cols;
+    KL_TRY(kl_dp__described(p, s->subselect, &cols));
+    return kl_dp__is_counted(cols) && cols->n > 1
+               ? kl_fail_at(p->err, KL_E_INVALID_SQL, kl_dp__pos(s->location),
+                     "subquery must return only one column")
+               : KL_OK;
 }
 
 static enum kl_rc sub_link_at_depth(struct kl_dp *p, PgQuery__SubLink *s) {
@@ -737,10 +755,10 @@ static enum kl_rc sub_link_at_depth(struct kl_dp *p, PgQuery__SubLink *s) {
         kl_dp__puts(p, "EXISTS");
         return kl_dp__subquery(p, s->subselect);
     case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
-        return kl_dp__subquery(p, s->subselect);
+        return one_column(p, s);
     case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK:
         kl_dp__puts(p, "ARRAY");
-        return kl_dp__subquery(p, s->subselect);
+        return one_column(p, s);
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:
         return quantified(p, s, false);
     case PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK:
@@ -918,12 +936,8 @@ static enum kl_rc expr_at_depth(struct kl_dp *p, PgQuery__Node *n) {
 enum kl_rc kl_dp__condition(struct kl_dp *p, PgQuery__Node *n, const char *what) {
     struct kl_type t = kl_dp__infer(p, n);
     if (t.id != KL_T_NULL && t.id != KL_T_BOOLEAN) {
-        struct kl_buf name = {0};
-        kl_type_sql_name(t, &name);
-        kl_fail_at(p->err, KL_E_TYPE, kl_dp__pos(kl_dp__location(n)),
-            "argument of %s must be type boolean, not type %.*s", what, KL_FMT(kl_buf_view(&name)));
-        kl_buf_deinit(&name);
-        return KL_E_TYPE;
+        return kl_fail_at(p->err, KL_E_TYPE, kl_dp__pos(kl_dp__leftmost(n)),
+            "argument of %s must be type boolean, not type %s", what, kl_expr__type_name(t.id));
     }
     return kl_dp__expr(p, n);
 }

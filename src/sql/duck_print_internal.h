@@ -25,6 +25,9 @@ struct kl_dp_cols {
         struct kl_type type;
     } cols[];
 };
+static inline bool kl_dp__is_counted(const struct kl_dp_cols *cols) {
+    return cols && cols->complete && cols->ordered;
+}
 
 /* A common table expression in scope: printed under a name of our own, because DuckDB compares
  * names without case. */
@@ -59,6 +62,8 @@ struct kl_dp_scope {
     struct kl_dp_rel *rels;
     struct kl_dp_on *ons;
     unsigned optional; /* sides of outer joins around what is being printed */
+    const PgQuery__SelectStmt *select; /* NULL: a set operation, VALUES */
+    bool in_from;                      /* FROM is being printed */
 };
 
 struct kl_dp {
@@ -136,6 +141,11 @@ bool kl_dp__open_param(const struct kl_dp *p, const PgQuery__Node *n);
 enum kl_rc kl_dp__json(struct kl_dp *p, PgQuery__Node *n);
 /* The path to one key or index of a JSON value. */
 enum kl_rc kl_dp__json_key(struct kl_dp *p, PgQuery__Node *n);
+
+/* ---- duck_print_names.c ---- */
+/* An error when it is known that there is no such column, or more than one. */
+enum kl_rc kl_dp__check_column(struct kl_dp *p, const PgQuery__ColumnRef *c);
+int32_t kl_dp__leftmost(const PgQuery__Node *n); /* where its first operand stands */
 
 /* ---- duck_print_rows.c ---- */
 bool kl_dp__is_row_pair(const PgQuery__Node *l, const PgQuery__Node *r);

@@ -113,6 +113,7 @@ static enum kl_rc at(enum kl_rc rc, int position, struct kl_err *err) {
 static enum kl_rc type_const(struct kl_expr_builder *b, struct kl_expr *e, struct kl_type to,
     bool exact, int position, struct kl_expr **ret, struct kl_err *err) {
     struct kl_val v = kl_val_null(to.id);
+    position = e->position > 0 ? e->position : position;
     if (!e->value.null && to.id == KL_T_DECIMAL && !exact) {
         KL_TRY(at(to_numeric(&e->value, &v, err), position, err));
     } else if (!e->value.null) {

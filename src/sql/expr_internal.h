@@ -85,6 +85,7 @@ struct kl_expr {
     uint16_t depth;
     uint8_t kind, flags;
     struct kl_type type;
+    int position; /* of an untyped literal in the statement; 0: not known */
     uint8_t op;
     bool negate, fold, has_operand, has_else;
     struct kl_expr_set *set; /* IN over constants: expr_in.c */

@@ -2,12 +2,29 @@
  * Any thread; nothing here is kept. */
 #include "sql/internal.h"
 
+static enum kl_rc to_embedding(
+    const struct kl_column *c, struct kl_eval *ev, struct kl_val *v, struct kl_err *err) {
+    struct kl_val given = *v;
+    struct kl_type any = c->type;
+    any.dim = 0;
+    KL_TRY(kl_val_cast(&given, any, KL_CAST_ASSIGN, ev->arena, v, err));
+    size_t dim = v->len / sizeof(float);
+    return v->null || c->type.dim == 0 || dim == c->type.dim
+               ? KL_OK
+               : kl_fail(err, KL_E_TYPE,
+                     "Embedding dimension mismatch for column '%s': expected %u, got %zu", c->name,
+                     (unsigned)c->type.dim, dim);
+}
+
 static enum kl_rc to_column(
     const struct kl_column *c, struct kl_eval *ev, struct kl_val *v, struct kl_err *err) {
     /* DECIMAL has its scale, EMBEDDING its dimension to agree on; text that passes as it is goes
      * through no cast. */
     bool same = v->type == c->type.id && !v->null && !(v->flags & KL_VAL_UNKNOWN) &&
                 v->type != KL_T_DECIMAL && v->type != KL_T_EMBEDDING;
+    if (c->type.id == KL_T_EMBEDDING && !v->null) {
+        return to_embedding(c, ev, v, err);
+    }
     struct kl_val given = *v;
     return same ? KL_OK : kl_val_cast(&given, c->type, KL_CAST_ASSIGN, ev->arena, v, err);
 }

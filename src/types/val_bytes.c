@@ -147,8 +147,7 @@ enum kl_rc kl_types__embedding_parse(struct kl_type t, struct kl_slice text, str
     bool empty = skip_spaces(s.ptr + 1, s.ptr + s.len) == s.ptr + s.len - 1;
     count = empty ? 0 : count;
     if ((t.dim && count != t.dim) || count == 0 || count > DIMENSIONS_MAX) {
-        return t.dim ? kl_fail(err, KL_E_TYPE,
-                           "Embedding dimension mismatch for column: expected %u, got %zu",
+        return t.dim ? kl_fail(err, KL_E_TYPE, "Embedding dimension mismatch: expected %u, got %zu",
                            (unsigned)t.dim, count)
                      : kl_fail(err, KL_E_TYPE, "an embedding has 1 to %d dimensions, not %zu",
                            DIMENSIONS_MAX, count);

@@ -233,9 +233,8 @@ static enum kl_rc to_embedding(const struct job *j, struct kl_val *ret) {
     }
     size_t dim = v->len / sizeof(float);
     if (j->to.dim && dim != j->to.dim) {
-        return kl_fail(j->err, KL_E_TYPE,
-            "Embedding dimension mismatch for column: expected %u, got %zu", (unsigned)j->to.dim,
-            dim);
+        return kl_fail(j->err, KL_E_TYPE, "Embedding dimension mismatch: expected %u, got %zu",
+            (unsigned)j->to.dim, dim);
     }
     *ret = *v;
     return KL_OK;

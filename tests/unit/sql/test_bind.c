@@ -117,7 +117,7 @@ static void ordering(void **state) {
     FAILS("SELECT a FROM app.nokey LIMIT a", KL_E_INVALID_SQL, "cannot be used in LIMIT");
     FAILS("SELECT a FROM app.nokey LIMIT -1", KL_E_EXEC, "");
     FAILS("SELECT a FROM app.nokey WHERE a", KL_E_TYPE,
-        "argument of WHERE must be type boolean, not type BIGINT");
+        "argument of WHERE must be type boolean, not type bigint");
     FAILS("SELECT a FROM app.nokey WHERE count(*) > 1", KL_E_INVALID_SQL,
         "aggregate functions are not allowed in WHERE");
     FAILS_AT("SELECT a, count(*) FROM app.nokey", KL_E_EXEC,

@@ -73,8 +73,8 @@ static void fallbacks(void **state) {
     /* a value does not fit */
     ROWS("SELECT id FROM app.t WHERE n = '7'", "1");
     FAILS_AT("SELECT id FROM app.t WHERE n = 'seven'", KL_E_TYPE,
-        "invalid input syntax for type int", 30);
-    FAILS_AT("SELECT id FROM app.t WHERE n = 'eight'", KL_E_TYPE, "\"eight\"", 30);
+        "invalid input syntax for type int", 32);
+    FAILS_AT("SELECT id FROM app.t WHERE n = 'eight'", KL_E_TYPE, "\"eight\"", 32);
     ROWS("SELECT id FROM app.t WHERE n = '7'", "1");
     ROWS("SELECT id FROM app.t WHERE `n` = 7", "1");
     id = ID("SELECT id FROM app.t WHERE `n` = 7");

@@ -685,7 +685,7 @@ static void positions(void **state) {
             "v > 2"},
         {"INSERT INTO app.kv (k, v) VALUES ('a', 1), ('b', 2) RETURNING k, nope", "nope"},
         {"UPDATE app.kv SET v = 2, nope = s.id FROM app.src s WHERE true", "nope"},
-        {"UPDATE app.kv SET v = s.nope FROM app.src s WHERE true RETURNING lower(nope)", "nope)"},
+        {"UPDATE app.kv SET v = s.nope FROM app.src s WHERE true RETURNING lower(nope)", "s.nope"},
         {"DELETE FROM app.kv USING app.nothing WHERE true", "app.nothing"},
         {"INSERT INTO app.kv (k, nope) SELECT name, id FROM app.src", "nope"},
         {"INSERT INTO app.kv SELECT nope FROM app.src", "nope"},

@@ -191,9 +191,9 @@ static void test_blocks(void **state) {
     casts(unknown("[0.5, 2]"), emb(2), "[0.5,2]");
     casts(parse(emb(0), "[1,2]"), emb(2), "[1,2]");
     fails(parse(emb(0), "[1,2]"), emb(3),
-        "Embedding dimension mismatch for column: expected 3, got 2");
+        "Embedding dimension mismatch: expected 3, got 2");
     fails(parse(KL_TYPE(JSON), "[1,2]"), emb(3),
-        "Embedding dimension mismatch for column: expected 3, got 2");
+        "Embedding dimension mismatch: expected 3, got 2");
     fails_how(kl_val_text(KL_S("[1,2]")), emb(2), KL_CAST_ASSIGN,
         "a value of type text cannot be assigned to type embedding");
 }

@@ -127,10 +127,10 @@ static void test_embeddings(void **state) {
     reads(emb(1), " [ 1 ] ", "[1]");
     reads(emb(0), "[1,2]", "[1,2]");
     refused(
-        emb(3), "[1,2]", KL_E_TYPE, "Embedding dimension mismatch for column: expected 3, got 2");
-    refused(emb(3), "[]", KL_E_TYPE, "Embedding dimension mismatch for column: expected 3, got 0");
+        emb(3), "[1,2]", KL_E_TYPE, "Embedding dimension mismatch: expected 3, got 2");
+    refused(emb(3), "[]", KL_E_TYPE, "Embedding dimension mismatch: expected 3, got 0");
     refused(emb(3), "[1,2,3,4]", KL_E_TYPE,
-        "Embedding dimension mismatch for column: expected 3, got 4");
+        "Embedding dimension mismatch: expected 3, got 4");
     static const char *const bad[] = {"", "[", "]", "1,2", "[1,2", "1,2]", "[1,,]", "[1,]", "[a,b]",
         "[NaN,1]", "[1,Infinity]", "[1,1e39]", "[1][2]", "[1,[2]]", "{1,2}", "[1] ,[2]"};
     for (size_t i = 0; i < KL_LEN(bad); i++) {
