@@ -16,7 +16,7 @@ static void namespaces(struct kl__sys *r) {
 
 /* ---- tables ---- */
 
-/* Cold rows can have: those of tables that are stored. */
+/* Its rows are in the store, and may be cold one day. */
 static bool has_storage(const struct kl_table *t) {
     return t->type == KL_TABLE_USER || t->type == KL_TABLE_SHARED;
 }
