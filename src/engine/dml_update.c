@@ -67,7 +67,33 @@ static enum kl_rc chosen_seqs(struct kl__dml *d, struct kl_source *src, struct k
     return rc == KL_E_END ? KL_OK : rc;
 }
 
-/* By key, by index or by a scan, as the plan says; then the rows' bytes, which no iterator holds any more. */
+/* By primary key: the row is looked up once. */
+static enum kl_rc collect_point(struct kl__dml *d, struct kl_val *row, struct matches *m) {
+    struct kl_val key[KL_PK_COLS_MAX];
+    struct kl_slice bytes;
+    bool none;
+    int64_t seq;
+    KL_TRY(kl_sql_point_key(d->cmd->bound->plan->access.pk, d->t, &d->ev, key, &none, d->err));
+    if (none) {
+        return KL_OK;
+    }
+    for (size_t i = 0; i < d->t->n_pk; i++) {
+        row[d->t->pk[i]] = key[i];
+    }
+    enum kl_rc rc = kl__dml_find_key(d, row, &seq);
+    if (rc == KL_E_NOT_FOUND) {
+        return KL_OK;
+    }
+    KL_TRY(rc);
+    rc = kl__dml_get_row(d, seq, &bytes);
+    if (rc == KL_E_NOT_FOUND) {
+        return kl_fail(d->err, KL_E_CORRUPT, "primary key entry of table %s points nowhere", d->t->qualified.ptr);
+    }
+    KL_TRY(rc);
+    return consider(d, bytes, seq, row, m);
+}
+
+/* By index or by a scan, as the plan says; then the rows' bytes, which no iterator holds any more. */
 static enum kl_rc collect_stored(struct kl__dml *d, struct kl_val *row, struct matches *m) {
     const struct kl_plan *p = d->cmd->bound->plan;
     struct kl_source *src;
@@ -225,6 +251,8 @@ enum kl_rc kl__dml_update_delete(struct kl__dml *d) {
         KL_TRY(collect_given(d, &m));
     } else if (d->t->type == KL_TABLE_STREAM) {
         KL_TRY(collect_stream(d, row, &m));
+    } else if (plan->access.pk != NULL) {
+        KL_TRY(collect_point(d, row, &m));
     } else {
         KL_TRY(collect_stored(d, row, &m));
     }

@@ -247,8 +247,13 @@ static bool may_read_on_loop(const struct kl_plan *p) { return p->table == NULL 
 
 /* EXPLAIN of the statement, which itself does not run, or runs for its figures only. */
 static bool start_explain(struct kl__run *r, struct kl__stmt *s) {
-    r->rc = s->bound.explain == KL_EXPLAIN_ANALYZE ? to_pool(r) : kl__explain(r, s, &r->err);
-    return r->rc != KL_OK || s->bound.explain != KL_EXPLAIN_ANALYZE;
+    bool analyze = s->bound.explain == KL_EXPLAIN_ANALYZE;
+    enum kl_rc rc = analyze ? to_pool(r) : kl__explain(r, s, &r->err);
+    if (analyze && rc == KL_OK) {
+        return false; /* the run is the pool's now */
+    }
+    r->rc = rc;
+    return true;
 }
 
 static enum kl_rc use_namespace(struct kl__run *r, struct kl_slice name) {
@@ -325,16 +330,22 @@ static bool start(struct kl__run *r, struct kl__stmt *s) {
     if (s->bound.explain != KL_EXPLAIN_NONE) {
         return start_explain(r, s);
     }
-    r->rc = answer_here(r, s);
-    if (r->rc != KL_E_AGAIN) {
+    enum kl_rc rc = answer_here(r, s);
+    if (rc != KL_E_AGAIN) {
+        r->rc = rc;
         return true;
     }
+    /* Whoever takes the run over owns all of it: after a post nothing of it is touched here. */
     switch (s->bound.plan->kind) {
     case KL_PLAN_SELECT:
     case KL_PLAN_DUCK:
     case KL_PLAN_SHOW_STATS:
-        r->rc = to_pool(r);
-        return r->rc != KL_OK;
+        rc = to_pool(r);
+        if (rc == KL_OK) {
+            return false;
+        }
+        r->rc = rc;
+        return true;
     case KL_PLAN_INSERT:
     case KL_PLAN_UPDATE:
     case KL_PLAN_DELETE:
