@@ -1,7 +1,7 @@
 // Two users, the same tables, the same statements: nobody ever sees a row of the other, whatever the statement is made of, and no
 // statement reaches files, the environment or the process. Fixed attempts first, then random ones (seed printed).
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Client } from './lib/http.js';
@@ -10,13 +10,14 @@ import { Server } from './lib/server.js';
 import { Socket } from './lib/ws.js';
 
 const marks = { alice: 'SECRET-OF-ALICE', bob: 'SECRET-OF-BOB', file: 'SECRET-IN-A-FILE', env: 'SECRET-IN-THE-ENVIRONMENT' };
+const numbers = { alice: '711711711', bob: '822822822' }; // as marks, where only numbers come through
 let server: Server;
 let root: Client;
 let alice: Client;
 let bob: Client;
 let csv: string;
 before(async () => {
-  server = await Server.start({ env: { SECRET_VARIABLE: marks.env } });
+  server = await Server.start({ env: { SECRET_VARIABLE: marks.env }, config: { 'logging.level': 'debug', 'logging.slow_statement_ms': 1 } });
   csv = join(server.dir, 'secret.csv');
   writeFileSync(csv, `a,b\n1,${marks.file}\n`);
   writeFileSync(join(server.dir, 'secret.json'), `[{"a":"${marks.file}"}]`);
@@ -25,7 +26,16 @@ before(async () => {
   await root.message("CREATE TABLE iso.t (id BIGINT PRIMARY KEY, v TEXT, n INT) WITH (TYPE='USER')");
   await root.message("CREATE TABLE iso.nk (id BIGINT, v TEXT, n INT) WITH (TYPE='USER')");
   await root.message("CREATE TABLE iso.s (id BIGINT, v TEXT, n INT) WITH (TYPE='STREAM', TTL_SECONDS=3600)");
+  await root.message("CREATE TABLE iso.acc (id BIGINT PRIMARY KEY, v TEXT NOT NULL, mail TEXT UNIQUE, n INT CHECK (n >= 0), big BIGINT, CONSTRAINT short CHECK (length(v) < 60)) WITH (TYPE='USER')");
+  await root.message('CREATE INDEX acc_n ON iso.acc (n)');
+  await root.message('CREATE UNIQUE INDEX acc_v ON iso.acc (v, n)');
+  await root.message("CREATE TABLE iso.pub (id BIGINT PRIMARY KEY, v TEXT UNIQUE) WITH (TYPE='SHARED', ACCESS_LEVEL='public')");
+  await root.message("INSERT INTO iso.pub VALUES (1, 'for everybody')");
+  await root.message('CREATE VIEW iso.view_t AS SELECT * FROM iso.t');
+  await root.message('CREATE VIEW iso.view_view AS SELECT x.v, y.v AS w FROM iso.view_t x JOIN iso.acc y ON x.id = y.id');
+  await root.message("CREATE VIEW iso.view_mark AS SELECT id, v FROM iso.acc WHERE v LIKE '%' || CURRENT_USER() || '%' OR TRUE");
   await root.message("CREATE TABLE iso.priv (id BIGINT PRIMARY KEY, v TEXT, n INT) WITH (TYPE='SHARED')");
+  await root.message('CREATE VIEW iso.view_priv AS SELECT * FROM iso.priv');
   await root.message(`INSERT INTO iso.priv VALUES (1, '${marks.alice} ${marks.bob}', 1)`);
   alice = await server.createUser('alice');
   bob = await server.createUser('bob');
@@ -35,19 +45,20 @@ before(async () => {
       // the same keys in both partitions
       await who.ok(`INSERT INTO iso.${t} VALUES ${Array.from({ length: 20 }, (_, i) => `(${i}, '${mark} ${i}', ${i % 5})`).join(', ')}`);
     }
+    await who.ok(`INSERT INTO iso.acc VALUES ${Array.from({ length: 20 }, (_, i) => `(${i}, '${mark} ${i}', '${mark}-${i}@x', ${i % 5}, ${numbers[who.user as 'alice']}${i + 10})`).join(', ')}`);
   }
 });
 after(async () => {
   await server.stop();
 });
 
-const others = (who: Client): string[] => Object.entries(marks).filter(([name]) => name !== who.user).map(([, mark]) => mark);
+const others = (who: Client): string[] => [...Object.entries(marks), ...Object.entries(numbers)].filter(([name]) => name !== who.user).map(([, mark]) => mark);
 async function attempt(who: Client, sql: string, params?: unknown[]): Promise<{ ok: boolean; code?: string }> {
   const reply = await who.sql(sql, params);
   const text = JSON.stringify(reply.results) + JSON.stringify(reply.error ?? '').replaceAll(JSON.stringify(sql).slice(1, -1), '');
   for (const mark of others(who)) {
     // an error may quote what the caller wrote
-    if (text.includes(mark) && !sql.includes(mark)) {
+    if (text.toUpperCase().includes(mark) && !sql.toUpperCase().includes(mark)) {
       assert.fail(`${who.user} sees ${mark}: ${text.slice(0, 600)}\nstatement: ${sql}`);
     }
   }
@@ -212,6 +223,125 @@ describe('isolation', { concurrency: false }, () => {
     }
   });
 
+  test('views', async () => {
+    const statements = [
+      'SELECT * FROM iso.view_t', 'SELECT * FROM iso.view_view', 'SELECT COUNT(*), MAX(v), MIN(v) FROM iso.view_mark', 'SELECT * FROM iso.view_t a, iso.view_mark b', 'SELECT * FROM iso.view_view WHERE v <> w', "EXPLAIN ANALYZE SELECT * FROM iso.view_view WHERE v LIKE '%BOB%'",
+      'SELECT * FROM iso.view_priv', 'WITH q AS (SELECT * FROM iso.view_priv) SELECT * FROM q', 'SELECT (SELECT MAX(v) FROM iso.view_priv)', 'SELECT 1 WHERE EXISTS (SELECT * FROM iso.view_priv)', 'SELECT * FROM iso.view_t WHERE id IN (SELECT id FROM iso.view_priv)', 'INSERT INTO iso.nk SELECT * FROM iso.view_priv',
+      'CREATE VIEW iso.mine AS SELECT * FROM iso.priv', 'CREATE OR REPLACE VIEW iso.view_t AS SELECT * FROM iso.priv', 'DROP VIEW iso.view_t', 'INSERT INTO iso.view_t VALUES (1)', "UPDATE iso.view_t SET v = 'x' WHERE TRUE", 'DELETE FROM iso.view_t WHERE TRUE', 'SELECT * FROM system.views', 'SELECT * FROM information_schema.views',
+      'SHOW CREATE VIEW iso.view_priv', 'SHOW CREATE TABLE iso.view_t', 'DESCRIBE TABLE iso.view_priv', 'DESCRIBE iso.view_t HISTORY', 'SUBSCRIBE TO iso.view_t', 'EXPLAIN SELECT * FROM iso.view_priv',
+    ];
+    for (const who of [alice, bob]) {
+      for (const sql of statements) {
+        const r = await attempt(who, sql);
+        assert.ok(!r.ok || !/view_priv|OR REPLACE|DROP|CREATE VIEW/.test(sql) || /DESCRIBE|SHOW CREATE/.test(sql), `runs for ${who.user}: ${sql}`);
+      }
+      assert.equal(await who.value('SELECT COUNT(*) FROM iso.view_mark'), '20', 'of each the own rows');
+      assert.equal(await who.value('SELECT COUNT(DISTINCT substr(w, 1, 13)) FROM iso.view_view'), '1');
+    }
+    assert.equal(await root.value('SELECT COUNT(*) FROM iso.view_mark'), '0', 'a view runs for whoever asks, not for who made it');
+    assert.equal(await root.value("EXECUTE AS USER 'bob' (SELECT COUNT(*) FROM iso.view_mark)"), '20');
+    await attempt(alice, "EXECUTE AS USER 'bob' (SELECT * FROM iso.view_mark)");
+  });
+
+  test('keys, unique values and indexes hold within a partition', async () => {
+    const plan = async (who: Client, sql: string) => JSON.stringify((await who.rows(`EXPLAIN ANALYZE ${sql}`)).map((r) => String(r[0]).replace(/[0-9.]+ ?(ms|us|µs)/g, 'TIME')));
+    // the same values as the other's are new here; what each sees of it does not depend on whether the other has them
+    await alice.ok(`INSERT INTO iso.acc VALUES (100, '${marks.bob} 3', '${marks.bob}-3@x', 3, 1)`);
+    await alice.ok("INSERT INTO iso.acc VALUES (101, 'nobody has it', 'nobody@x', 3, 1)");
+    for (const [who, value] of [[alice, `'${marks.bob} 5'`], [alice, "'nobody else'"]] as [Client, string][]) {
+      await who.ok(`INSERT INTO iso.acc VALUES (102, ${value}, ${value}, 5, 1) ON CONFLICT DO NOTHING`);
+      assert.deepEqual(await who.rows(`INSERT INTO iso.acc VALUES (103, ${value}, 'm3', 6, 1) ON CONFLICT (id) DO UPDATE SET n = 99 RETURNING n`), [[6]]);
+      assert.equal(await who.message('DELETE FROM iso.acc WHERE id IN (102, 103)'), 'Deleted 2 row(s)');
+    }
+    // EXPLAIN is for administrators, and shows what their own statement would do
+    const carol = await server.createUser('carol', 'dba');
+    await carol.ok("INSERT INTO iso.acc SELECT i, 'row ' || i, 'mail ' || i, i % 5, i FROM generate_series(1, 20) g(i)");
+    for (const sql of ["SELECT * FROM iso.acc WHERE mail = '?'", "SELECT * FROM iso.acc WHERE v = '?' AND n = 2", "SELECT * FROM iso.acc WHERE v > '?' ORDER BY v LIMIT 3"]) {
+      const there = await plan(carol, sql.replace('?', `${marks.bob}-7@x`));
+      assert.equal(there.replaceAll(`${marks.bob}-7@x`, '?'), (await plan(carol, sql.replace('?', 'R-nobody-7@x'))).replaceAll('R-nobody-7@x', '?'));
+    }
+    await alice.fail('EXPLAIN ANALYZE SELECT * FROM iso.acc', 'PERMISSION_DENIED');
+    assert.equal(await alice.value(`SELECT COUNT(*) FROM iso.acc WHERE mail = '${marks.bob}-7@x'`), '0');
+    // rows read are the own ones, whatever others have
+    for (const sql of ['SELECT * FROM iso.acc WHERE n = 3', 'SELECT v FROM iso.acc ORDER BY n LIMIT 3', 'SELECT COUNT(*) FROM iso.acc WHERE big > 0', 'SELECT v FROM iso.acc WHERE mail IS NOT NULL']) {
+      for (const who of [carol, root]) {
+        const own = Number(await who.value('SELECT COUNT(*) FROM iso.acc'));
+        const text = JSON.stringify(await who.rows(`EXPLAIN ANALYZE ${sql}`));
+        const read = Number(/Rows read: ([0-9]+)/.exec(text)![1]);
+        assert.ok(read <= own, `${who.user} reads ${read} rows of ${own}: ${text}`);
+      }
+    }
+    await alice.ok('DELETE FROM iso.acc WHERE id >= 100');
+    // an administrator's index statement names no value and no user
+    await root.ok(`EXECUTE AS USER 'bob' (INSERT INTO iso.acc VALUES (200, '${marks.bob} 200', 'm200', 1, 4242), (201, '${marks.bob} 201', 'm201', 2, 4242))`);
+    const error = await root.fail('CREATE UNIQUE INDEX acc_big ON iso.acc (big)', 'SQL_EXECUTION_ERROR', /unique/i);
+    assert.ok(!/4242|bob|SECRET/i.test(JSON.stringify({ ...error, details: '' })), JSON.stringify(error));
+    assert.deepEqual(await root.rows("SELECT * FROM system.indexes WHERE index_name = 'acc_big'"), []);
+    await bob.ok('DELETE FROM iso.acc WHERE id >= 200');
+    for (const sql of ['CREATE INDEX mine ON iso.acc (v)', 'DROP INDEX iso.acc_n', 'CREATE UNIQUE INDEX u ON iso.acc (big)', 'ALTER TABLE iso.acc DROP COLUMN v', 'ALTER TABLE iso.acc ADD COLUMN q TEXT']) {
+      assert.equal((await attempt(alice, sql)).ok, false, sql);
+    }
+  });
+
+  test('errors quote the own rows only', async () => {
+    const statements = [
+      'UPDATE iso.acc SET mail = (SELECT MAX(mail) FROM iso.acc) WHERE TRUE', "UPDATE iso.acc SET n = -1 WHERE TRUE", 'UPDATE iso.acc SET v = v || v || v || v || v WHERE TRUE', 'INSERT INTO iso.acc SELECT id, v, mail, n, big FROM iso.acc', 'INSERT INTO iso.acc SELECT id + 1, v, mail, n, big FROM iso.acc RETURNING *',
+      'INSERT INTO iso.acc SELECT * FROM iso.acc ON CONFLICT DO NOTHING RETURNING *', 'INSERT INTO iso.acc (id, v, mail, n) SELECT id, v, mail, -5 FROM iso.acc ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n RETURNING *', "INSERT INTO iso.acc VALUES (3, 'a', 'b', 1, 1)", 'SELECT CAST(mail AS INT) FROM iso.acc', 'SELECT mail::UUID FROM iso.acc ORDER BY n',
+      'SELECT v::TIMESTAMP FROM iso.acc x JOIN iso.t y USING (id, n)', 'SELECT 1 / (big - big) FROM iso.acc', 'SELECT big * 9999999999 FROM iso.acc', 'SELECT SUM(big * 1000000000) FROM iso.acc a, iso.acc b', 'UPDATE iso.acc SET n = big WHERE TRUE', 'UPDATE iso.acc SET n = t.n - 9 FROM iso.t WHERE t.id = acc.id RETURNING acc.*', 'DELETE FROM iso.acc USING iso.t WHERE t.v::INT = acc.id',
+      'UPDATE iso.acc SET v = NULL WHERE id = 4', 'INSERT INTO iso.acc (id) VALUES (777)', 'SELECT (SELECT v FROM iso.acc) FROM iso.t', "SELECT v ~ '(' FROM iso.acc", 'SELECT v::JSON FROM iso.acc', 'SELECT date_trunc(v, NOW()) FROM iso.acc', 'SELECT to_timestamp(v, v) FROM iso.acc', 'SELECT v::DECIMAL(3,1) FROM iso.acc, iso.nk',
+      'INSERT INTO iso.pub SELECT id, v FROM iso.acc', "INSERT INTO iso.pub VALUES (1, 'x')", 'SELECT * FROM iso.acc WHERE mail = (SELECT mail FROM iso.acc)', 'SELECT length(repeat(v, 100000000)) FROM iso.acc', 'SELECT string_agg(v, mail) OVER (ORDER BY big) FROM iso.acc', 'SELECT * FROM iso.acc WHERE nope = 1', 'SELECT bob.v FROM iso.acc', 'SELECT * FROM bob.acc', 'SELECT * FROM iso.bob',
+      'TRUNCATE iso.priv', 'DELETE FROM iso.pub WHERE TRUE', 'BEGIN; DELETE FROM iso.acc WHERE id < 3; INSERT INTO iso.acc SELECT * FROM iso.acc; COMMIT', 'BEGIN; UPDATE iso.acc SET n = 3 WHERE TRUE; SELECT CAST(v AS INT) FROM iso.acc; COMMIT', 'BEGIN; SELECT * FROM iso.acc; SELECT * FROM iso.view_priv; COMMIT', "BEGIN; EXECUTE AS USER 'bob' (SELECT * FROM iso.acc); COMMIT",
+    ];
+    for (const sql of statements) {
+      for (const who of [alice, bob]) {
+        await attempt(who, sql);
+      }
+    }
+    for (const who of [alice, bob]) {
+      assert.equal(await who.value(`SELECT COUNT(*) FROM iso.acc WHERE v LIKE '${marks[who.user as 'alice']}%' AND n BETWEEN 0 AND 4`), '20');
+    }
+  });
+
+  test('transactions', async () => {
+    const n = 'SELECT COUNT(*) FROM iso.acc';
+    // of two users at once, by one who may
+    const results = await root.all(`BEGIN; EXECUTE AS USER 'alice' (INSERT INTO iso.acc VALUES (300, 'by root', 'r@x', 1, 1)); EXECUTE AS USER 'bob' (${n}); ${n}; EXECUTE AS USER 'alice' (SELECT v FROM iso.acc WHERE id = 300); INSERT INTO iso.pub VALUES (300, 'shared'); ROLLBACK; EXECUTE AS USER 'alice' (${n})`);
+    assert.deepEqual(results.filter((r) => r.rows).map((r) => r.rows![0][0]), ['20', '0', 'by root', '20']);
+    assert.deepEqual(results.filter((r) => r.rows).map((r) => r.as_user), ['bob', 'root', 'alice', 'alice']);
+    assert.equal(await alice.value('SELECT COUNT(*) FROM iso.pub'), '1', 'rolled back');
+    // what is under way is nobody else's to see, also not inside of it after a rollback
+    await Promise.all([
+      ...Array.from({ length: 10 }, async (_, i) => await attempt(bob, `BEGIN; INSERT INTO iso.acc VALUES (${400 + i}, '${marks.bob} t${i}', '${marks.bob} t${i}', 2, 1); SELECT * FROM iso.acc; ${i % 2 ? 'ROLLBACK' : 'COMMIT'}`)),
+      ...Array.from({ length: 30 }, async (_, i) => await attempt(alice, ['BEGIN READ ONLY; SELECT * FROM iso.acc; SELECT * FROM iso.view_view; COMMIT', 'SELECT * FROM system.transactions', 'BEGIN; UPDATE iso.acc SET n = 1 WHERE id = 1; SELECT a.v, b.v FROM iso.acc a, iso.t b; ROLLBACK'][i % 3])),
+    ]);
+    assert.equal(await bob.message('DELETE FROM iso.acc WHERE id >= 400'), 'Deleted 5 row(s)');
+    assert.equal(await alice.value(n), '20');
+  });
+
+  test('every relation of the catalogue, as every role', async () => {
+    const service = await server.createUser('worker', 'service');
+    const dba = await server.createUser('keeper', 'dba');
+    const relations = (await root.rows("SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema IN ('system', 'dba', 'information_schema', 'pg_catalog')")).map((r) => String(r[0]));
+    assert.ok(relations.length > 20, relations.join());
+    const more = ['SHOW TABLES', 'SHOW TABLES IN iso', 'SHOW NAMESPACES', 'SHOW STORAGES', 'SHOW CREATE TABLE iso.acc', 'SHOW CREATE TABLE iso.priv', 'DESCRIBE TABLE iso.acc', 'DESCRIBE iso.acc HISTORY', 'DESCRIBE TABLE iso.acc HISTORY', 'SHOW STATS FOR TABLE iso.acc', 'SHOW STATS FOR TABLE iso.priv', 'SHOW INDEXES', 'EXPLAIN SELECT * FROM iso.acc WHERE n = 3', 'EXPLAIN ANALYZE SELECT * FROM iso.acc a JOIN iso.t b USING (id)', 'EXPLAIN (ANALYZE) SELECT MAX(v) FROM iso.acc', 'EXPLAIN UPDATE iso.acc SET v = (SELECT MAX(v) FROM iso.t) WHERE n = 2'];
+    const names = /\bbob\b|\balice\b|\bworker\b|\bkeeper\b|\bcarol\b/;
+    for (const who of [alice, bob, service, dba, root]) {
+      for (const sql of [...relations.flatMap((r) => [`SELECT * FROM ${r}`, `SELECT COUNT(*) FROM ${r} a`]), ...more]) {
+        await attempt(who, sql); // rows of USER tables are nobody's but the owner's, administrators included
+        if (who === alice || who === bob) {
+          const reply = await who.sql(sql);
+          const found = names.exec(JSON.stringify(reply.results).replaceAll(new RegExp(`\\b${who.user}\\b`, 'g'), 'me'));
+          assert.equal(found, null, `${who.user} learns of ${found?.[0]}: ${sql}: ${JSON.stringify(reply.results).slice(0, 2000)}`);
+        }
+      }
+    }
+    // whose rows how many there are is not told either
+    assert.equal((await alice.objects('SHOW STATS FOR TABLE iso.acc'))[0].logical_rows, '20');
+    await bob.ok("INSERT INTO iso.acc VALUES (500, 'one more', 'o', 1, 1)");
+    assert.equal((await alice.objects('SHOW STATS FOR TABLE iso.acc'))[0].logical_rows, '20');
+    await bob.ok('DELETE FROM iso.acc WHERE id = 500');
+  });
+
   test('random attempts', { timeout: 180_000 }, async () => {
     const random = seeded('isolation');
     let ok = 0;
@@ -226,13 +356,22 @@ describe('isolation', { concurrency: false }, () => {
     assert.ok(ok > n / 10, `only ${ok} of ${n} ran: the generator is too wild`);
     assert.ok(JSON.stringify(await bob.rows('SELECT v FROM iso.t')).includes(marks.bob));
   });
+
+  test('the log holds nobody\'s values', () => {
+    const log = readFileSync(server.logFile, 'utf8');
+    assert.ok(log.includes('statement took'), 'slow statements are logged');
+    for (const mark of [...Object.values(marks), ...Object.values(numbers)]) {
+      const at = log.toUpperCase().indexOf(mark);
+      assert.equal(at, -1, log.slice(Math.max(0, at - 400), at + 100));
+    }
+  });
 });
 
 function randomStatement(r: Random): string {
   const table = () =>
-    r.pick(['iso.t', 'iso.nk', 'iso.s', '"iso"."t"', 'Iso.NK', 'iso.t', 'iso.nk', 'system.users', 'information_schema.tables', `'${csv}'`, `read_text('${csv}')`, 'duckdb_settings()', 'iso.priv', 'kl_scan_1()', `(${query(1)}) q`, 'generate_series(1, 3) g(id)']);
-  const column = (): string => r.pick(['id', 'v', 'n', '*', '_seq', '_deleted', 'x.v', 'MAX(v)', 'COUNT(*)', 'CURRENT_USER()', "getenv('SECRET_VARIABLE')", 'v || n', 'CAST(v AS INT)', `(${query(0)} LIMIT 1)`, 'UPPER(v)', "'bob'", 'ROW_NUMBER() OVER ()', 'v::json', '$1', 'NULL']);
-  const condition = (): string => r.pick(['TRUE', 'id = 3', "v LIKE '%BOB%'", "v ILIKE '%alice%'", 'n IN (1, 2)', `id IN (${query(0)})`, 'id = 3 OR TRUE', "CURRENT_USER() = 'bob'", '_seq > 0', '_deleted', 'NOT _deleted', `EXISTS (${query(0)})`, 'v = $1', 'n IS NULL OR n IS NOT NULL']);
+    r.pick(['iso.t', 'iso.nk', 'iso.s', '"iso"."t"', 'Iso.NK', 'iso.t', 'iso.nk', 'system.users', 'information_schema.tables', `'${csv}'`, `read_text('${csv}')`, 'duckdb_settings()', 'iso.priv', 'kl_scan_1()', `(${query(1)}) q`, 'generate_series(1, 3) g(id)', 'iso.acc', 'iso.acc', 'iso.view_t', 'iso.view_view', 'iso.view_mark', 'iso.view_priv', 'iso.pub', 'system.tables', 'system.indexes', 'system.stats', 'information_schema.columns']);
+  const column = (): string => r.pick(['id', 'v', 'n', '*', '_seq', '_deleted', 'x.v', 'MAX(v)', 'COUNT(*)', 'CURRENT_USER()', "getenv('SECRET_VARIABLE')", 'v || n', 'CAST(v AS INT)', `(${query(0)} LIMIT 1)`, 'UPPER(v)', "'bob'", 'ROW_NUMBER() OVER ()', 'v::json', '$1', 'NULL', 'big', 'mail', 'big + n', 'mail::INT', 'big / (n - n)', 'SUM(big)', 'lower(v)', "string_agg(v, ',')"]);
+  const condition = (): string => r.pick(['TRUE', 'id = 3', "v LIKE '%BOB%'", "v ILIKE '%alice%'", 'n IN (1, 2)', `id IN (${query(0)})`, 'id = 3 OR TRUE', "CURRENT_USER() = 'bob'", '_seq > 0', '_deleted', 'NOT _deleted', `EXISTS (${query(0)})`, 'v = $1', 'n IS NULL OR n IS NOT NULL', 'n = 3', 'n BETWEEN 1 AND 3', 'mail IS NOT NULL', "mail = 'SECRET-OF-' || 'BOB-3@x'", 'big > 0']);
   function query(depth: number): string {
     const base = depth > 0 && r.chance(0.5) ? table() : r.pick(['iso.t', 'iso.nk', 'iso.s']);
     return `SELECT ${r.pick(['v', 'id', '*', 'n', 'MAX(v)'])} FROM ${base}${r.chance(0.4) ? ` WHERE ${r.pick(['TRUE', 'id < 9', 'n = 1'])}` : ''}`;
@@ -240,6 +379,19 @@ function randomStatement(r: Random): string {
   const from = (): string => {
     const a = `${table()}`;
     return r.chance(0.3) ? `${a} ${r.pick([', ', ' CROSS JOIN ', ' NATURAL JOIN '])} ${r.pick(['iso.t x', 'iso.nk x', 'iso.s x'])}` : a;
+  };
+  // whatever it writes, it is the own rows; the marks of both stay where they are
+  const write = (): string => {
+    const target = r.pick(['iso.acc', 'iso.t', 'iso.nk', 'iso.pub', 'iso.priv', 'iso.view_t']);
+    const returning = r.chance(0.4) ? ` RETURNING ${r.pick(['*', 'v', 'id', 'n, v'])}` : '';
+    const base = r.pick(['iso.acc', 'iso.t', 'iso.view_mark', 'iso.nk']);
+    return r.pick([
+      `UPDATE ${target} SET n = ${r.pick(['n', 'n + 1', '-1', '0', `(SELECT MAX(n) FROM ${base})`])} WHERE ${condition()}${returning}`,
+      `UPDATE ${target} SET n = x.n FROM ${base} x WHERE ${r.pick(['TRUE', 'x.id = 3', "x.v LIKE '%BOB%'"])}${returning}`,
+      `INSERT INTO ${target} (id, v, n) SELECT id${r.pick(['', ' + 1000', ' + 5'])}, v, n FROM ${base}${r.pick(['', ' ON CONFLICT DO NOTHING', ' ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n'])}${returning}`,
+      `DELETE FROM ${target} WHERE id > 900${returning}`,
+      `DELETE FROM ${target} USING ${base} x WHERE x.v::INT = 3${returning}`,
+    ]);
   };
   let sql = `SELECT ${Array.from({ length: r.range(1, 3) }, column).join(', ')} FROM ${from()}`;
   if (r.chance(0.5)) {
@@ -259,11 +411,15 @@ function randomStatement(r: Random): string {
   } else if (dice < 0.25) {
     sql = `EXECUTE AS USER '${r.pick(['bob', 'alice', 'root', 'nobody'])}' (${sql})`;
   } else if (dice < 0.28) {
-    sql = `EXPLAIN ${sql}`;
+    sql = `EXPLAIN ${r.pick(['', 'ANALYZE '])}${sql}`;
   } else if (dice < 0.32) {
     sql = `SUBSCRIBE TO ${sql}`;
   } else if (dice < 0.35) {
     sql = `USE iso; ${sql.replaceAll('iso.', '')}`;
+  } else if (dice < 0.42) {
+    sql = `BEGIN; ${write()}; ${sql}; ${r.pick(['ROLLBACK', 'ROLLBACK', 'COMMIT'])}`;
+  } else if (dice < 0.55) {
+    sql = write();
   }
   return sql;
 }
