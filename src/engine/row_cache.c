@@ -79,7 +79,7 @@ void kl__row_cache_free(struct kl__row_cache *c) {
 static void count(_Atomic uint64_t *n) { atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed); }
 
 void kl__row_cache_stats(const struct kl__row_cache *c, struct kl__row_cache_stats *ret) {
-    *ret = (struct kl__row_cache_stats){.bytes = c->held, .hits = c->hits, .misses = c->misses};
+    *ret = (struct kl__row_cache_stats){.bytes = atomic_load(&c->held), .hits = atomic_load(&c->hits), .misses = atomic_load(&c->misses)};
 }
 
 static struct slot *bucket(struct kl__row_cache *c, uint64_t hash) { return &c->slots[(hash >> 32 & (c->n_buckets - 1)) * WAYS]; }

@@ -123,17 +123,18 @@ static enum kl_rc transaction_row(void *ctx, const struct kl__txn_entry *e) {
         [KL__TXN_COMMITTING] = "committing",
         [KL__TXN_ROLLING_BACK] = "rolling_back"};
     struct kl__sys *r = ctx;
-    int64_t now = kl_clock_mono_ns(), active = KL_MAX(e->active_ns, e->started_ns);
+    /* loads are spelled out: the compiler reads an atomic that is a subscript plainly */
+    int64_t now = kl_clock_mono_ns(), active = KL_MAX(atomic_load(&e->active_ns), e->started_ns);
     kl__sys_copy(r, KL_T_TEXT, kl_slice_str(e->id));
     kl__sys_copy(r, KL_T_TEXT, e->owner);
     kl__sys_text(r, "SqlBatch");
-    kl__sys_text(r, states[e->state]);
+    kl__sys_text(r, states[atomic_load(&e->state)]);
     kl__sys_i64(r, KL_MAX(now - e->started_ns, (int64_t)0) / 1000000);
     kl__sys_i64(r, KL_MAX(now - active, (int64_t)0) / 1000000);
-    kl__sys_i64(r, (int64_t)e->writes);
-    kl__sys_i64(r, (int64_t)e->bytes);
+    kl__sys_i64(r, (int64_t)atomic_load(&e->writes));
+    kl__sys_i64(r, (int64_t)atomic_load(&e->bytes));
     kl__sys_i64(r, (int64_t)e->tables);
-    kl__sys_i64(r, e->seq);
+    kl__sys_i64(r, atomic_load(&e->seq));
     return kl__sys_rc(r);
 }
 

@@ -72,7 +72,8 @@ static void count(_Atomic uint64_t *n) {
 }
 
 void kl_plan_cache_stats(const struct kl_plan_cache *c, struct kl_plan_cache_stats *ret) {
-    *ret = (struct kl_plan_cache_stats){.hits = c->hits, .misses = c->misses};
+    *ret = (struct kl_plan_cache_stats){
+        .hits = atomic_load(&c->hits), .misses = atomic_load(&c->misses)};
 }
 
 const struct kl_cached *kl_sql__cache_get(
