@@ -204,7 +204,7 @@ const catalogue: Record<string, Provoked> = {
     { sql: "SELECT repeat('x', 60000000) || repeat('y', 60000000)", message: /memory budget|too large|max_result_bytes/ },
   ],
   async TIMEOUT({ isolated }) {
-    await isolated({ config: { 'execution.statement_timeout_ms': 100 } }, async (s) => {
+    await isolated({ config: { 'execution.statement_timeout_ms': 1000 } }, async (s) => {
       await s.root().all('CREATE NAMESPACE e; CREATE TABLE e.t (id INT PRIMARY KEY)');
       for (let from = 0; from < 20_000; from += 1000) { // the timeout is for these too
         await s.root().ok(`INSERT INTO e.t VALUES ${Array.from({ length: 1000 }, (_, i) => `(${from + i})`).join(',')}`);
