@@ -98,6 +98,22 @@ static enum kl_rc write_text(struct writer *w, struct kl_arena *arena, const PgQ
     return KL_OK;
 }
 
+/* Columns that USING merges come in another order than DuckDB's star has them. */
+static enum kl_rc bind_again(struct kl_parser *p, struct kl_slice text) {
+    struct kl_query_input in = {.text = text.ptr, .plain = true, .declared = true};
+    struct kl_plan *query;
+    enum kl_rc rc = kl_sql__bind_query(p->ctx, &in, &query, p->err);
+    if (rc != KL_OK) {
+        if (p->err) {
+            p->err->position = 0;
+        }
+        return rc;
+    }
+    kl_plan_unref(p->plan->query);
+    p->plan->query = query;
+    return KL_OK;
+}
+
 enum kl_rc kl_sql__write_out_stars(struct kl_parser *p, struct kl_slice *text) {
     PgQuery__ParseResult *tree;
     KL_TRY(kl_sql__pg_parse(text->ptr, false, &tree, p->err));
@@ -109,5 +125,5 @@ enum kl_rc kl_sql__write_out_stars(struct kl_parser *p, struct kl_slice *text) {
                         : KL_OK;
     kl_buf_deinit(&w.out);
     pg_query__parse_result__free_unpacked(tree, NULL);
-    return rc;
+    return rc == KL_OK && text->ptr != w.text.ptr ? bind_again(p, *text) : rc;
 }
