@@ -84,9 +84,36 @@ class Writer {
     }
     return `DELETE FROM ${this.table}${this.where()}`;
   }
+  // One that changes rows by a query, by key whether they are there or not, or all of them.
+  private other(): string {
+    const r = this.random;
+    const t = this.table;
+    const recent = () => this.id - 1 - r.int(30);
+    const rows = () => Array.from(new Set(Array.from({ length: r.range(1, 5) }, recent)), (id) => `(${id}, ${columns.map((c) => literal(r, c)).join(', ')})`);
+    const dice = r.next();
+    if (dice < 0.05) {
+      return `TRUNCATE ${t}`;
+    }
+    if (dice < 0.3) {
+      return `DELETE FROM ${t} AS x USING ${t} AS y WHERE y.id = x.id + 1 AND y.a = ${r.range(0, 8)} AND x.id > ${recent()}`;
+    }
+    if (dice < 0.55 || t === 'l.nokey') {
+      return `UPDATE ${t} AS x SET a = y.a, b = x.b || '' FROM ${t} AS y WHERE y.id = x.id + ${r.range(1, 3)} AND x.id > ${recent()}`;
+    }
+    if (dice < 0.65) {
+      return `INSERT INTO ${t} (id, ${columns.join(', ')}) SELECT id + 5000000000, ${columns.join(', ')} FROM ${t} WHERE id < 1000000000 AND a = ${r.range(0, 8)} ON CONFLICT DO NOTHING`;
+    }
+    const set = columns.filter(() => r.chance(0.4)).map((c) => `${c} = EXCLUDED.${c}`);
+    return `INSERT INTO ${t} AS t (id, ${columns.join(', ')}) VALUES ${rows().join(', ')} ON CONFLICT (id) DO ` +
+      (set.length > 0 ? `UPDATE SET ${set.join(', ')}${r.chance(0.3) ? ' WHERE t.a > 2' : ''}` : 'NOTHING');
+  }
   async run(n: number): Promise<void> {
+    const r = this.random;
     for (let i = 0; i < n; i++) {
-      await this.client.ok(this.statement());
+      const one = () => (!this.stream && r.chance(0.25) ? this.other() : this.statement());
+      const several = !this.stream && r.chance(0.2);
+      const statements = Array.from({ length: r.range(2, 5) }, one).join('; ');
+      await this.client.all(several ? `BEGIN; ${statements}; ${r.pick(['COMMIT', 'COMMIT', 'ROLLBACK'])}` : one());
     }
   }
 }
@@ -392,6 +419,28 @@ describe('messages', { concurrency: false }, () => {
       assert.equal(m.type, 'subscription_ack', `${sql}: ${JSON.stringify(m)}`);
       socket.unsubscribe(`g${i}`);
     }
+  });
+
+  test('a transaction is told after its end, in its order, or not at all', async () => {
+    await clear();
+    await alice.ok("INSERT INTO l.m VALUES (1, 'one', 1)");
+    const copy = new Copy(alice, 'tx', 'SELECT * FROM l.m');
+    copy.keepHistory = true;
+    await copy.connect();
+    const kinds = () => copy.history.filter((m) => m.type === 'change').flatMap((m) => {
+      const c = m as unknown as { change_type: string; rows?: { id: number }[]; old_values?: { id: number }[] };
+      return (c.rows ?? c.old_values ?? []).map((row) => `${c.change_type} ${row.id}`);
+    });
+    await alice.all("BEGIN; INSERT INTO l.m VALUES (9, 'never', 9); DELETE FROM l.m WHERE id = 1; ROLLBACK");
+    assert.equal((await alice.sql("BEGIN; INSERT INTO l.m VALUES (8, 'never', 8); INSERT INTO l.m VALUES (1, 'twice', 1); COMMIT")).status, 'error');
+    await alice.all("BEGIN; INSERT INTO l.m VALUES (2, 'two', 2); UPDATE l.m SET n = 5 WHERE id = 1; INSERT INTO l.m VALUES (2, 'x', 7) ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n; INSERT INTO l.m VALUES (3, 'brief', 3); DELETE FROM l.m WHERE id = 3; COMMIT");
+    await eventually(() => assert.deepEqual(kinds(), ['insert 2', 'update 1', 'update 2', 'insert 3', 'delete 3']));
+    await alice.ok('TRUNCATE l.m');
+    await eventually(() => assert.deepEqual(kinds().slice(5).sort(), ['delete 1', 'delete 2']));
+    assert.deepEqual(copy.anomalies, []);
+    assert.equal(copy.rows.size, 0);
+    copy.disconnect();
+    await alice.fail("INSERT INTO l.gone (id, a) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET a = 2", undefined, /ON CONFLICT/);
   });
 
   test('refusals', async () => {
