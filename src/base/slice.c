@@ -54,3 +54,23 @@ struct kl_slice kl_slice_trim(struct kl_slice s) {
 uint64_t kl_slice_hash(struct kl_slice s) {
     return XXH3_64bits(s.len ? s.ptr : "", s.len);
 }
+
+size_t kl_slice_distance(struct kl_slice a, struct kl_slice b) {
+    size_t row[KL_SLICE_FAR];
+    if (a.len >= KL_SLICE_FAR || b.len >= KL_SLICE_FAR) {
+        return KL_SLICE_FAR;
+    }
+    for (size_t j = 0; j <= b.len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j], replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            row[j] = KL_MIN(replaced, KL_MIN(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}

@@ -38,6 +38,9 @@ bool kl_slice_ieq(struct kl_slice a, struct kl_slice b);
 bool kl_slice_ieq_str(struct kl_slice a, const char *s);
 bool kl_slice_starts_with(struct kl_slice s, struct kl_slice prefix);
 struct kl_slice kl_slice_trim(struct kl_slice s); /* ASCII white space */
+/* Levenshtein distance: bytes inserted, deleted or replaced. KL_SLICE_FAR when either is longer than 96 bytes. */
+#define KL_SLICE_FAR 97
+size_t kl_slice_distance(struct kl_slice a, struct kl_slice b);
 uint64_t kl_slice_hash(struct kl_slice s);        /* XXH3, not for hostile collision resistance */
 
 #endif

@@ -127,30 +127,6 @@ bool kl_config__is_section(struct kl_slice path) {
 
 /* ---- resemblance ---- */
 
-#define MAX_NAME 96
-
-/* Levenshtein distance, or MAX_NAME when either is too long to be a slip. */
-static size_t distance(struct kl_slice a, struct kl_slice b) {
-    size_t row[MAX_NAME + 1];
-    if (a.len > MAX_NAME || b.len > MAX_NAME) {
-        return MAX_NAME;
-    }
-    for (size_t j = 0; j <= b.len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t above = row[j];
-            size_t replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-            row[j] = KL_MIN(replaced, KL_MIN(above, row[j - 1]) + 1);
-            diagonal = above;
-        }
-    }
-    return row[b.len];
-}
-
 static struct kl_slice last_part(struct kl_slice key) {
     const char *dot = memrchr(key.ptr, '.', key.len);
     return dot != NULL ? kl_slice_from(key, (size_t)(dot + 1 - key.ptr)) : key;
@@ -160,7 +136,7 @@ const char *kl_config__nearest(struct kl_slice key) {
     const char *best = NULL;
     size_t best_distance = key.len < 8 ? 3 : 4; /* further away is no slip of the pen */
     for (size_t i = 0; i < KL_LEN(keys); i++) {
-        size_t d = distance(key, kl_slice_str(keys[i].key));
+        size_t d = kl_slice_distance(key, kl_slice_str(keys[i].key));
         if (d < best_distance) {
             best_distance = d;
             best = keys[i].key;
@@ -178,7 +154,7 @@ const char *kl_config__nearest_env(struct kl_slice name) {
     const char *best = NULL;
     size_t best_distance = 3;
     for (size_t i = 0; i < KL_LEN(keys); i++) {
-        size_t d = distance(name, kl_slice_str(keys[i].env));
+        size_t d = kl_slice_distance(name, kl_slice_str(keys[i].env));
         if (keys[i].env[0] != '\0' && d < best_distance) {
             best_distance = d;
             best = keys[i].env;

@@ -104,33 +104,12 @@ struct kl_sink_col kl_sql__sink_col(const struct kl_table *t, int col) {
     return (struct kl_sink_col){.name = kl_slice_str(c->name), .type = c->type, .flags = flags};
 }
 
-/* Edits from a to b (insert, delete, replace), cut off at `max`. */
-static size_t distance(struct kl_slice a, struct kl_slice b, size_t max) {
-    size_t row[65];
-    if (a.len > 64 || b.len > 64 || a.len + max < b.len || b.len + max < a.len) {
-        return max + 1;
-    }
-    for (size_t j = 0; j <= b.len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t replace = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
-            diagonal = row[j];
-            row[j] = KL_MIN(KL_MIN(row[j], row[j - 1]) + 1, replace);
-        }
-    }
-    return row[b.len];
-}
-
 enum kl_rc kl_sql__no_column(const struct kl_table *t, struct kl_slice qualifier,
     struct kl_slice name, int position, struct kl_err *err) {
     const char *near = NULL;
     size_t best = KL_MAX(name.len / 3, (size_t)1) + 1;
     for (size_t i = 0; i < t->n_cols; i++) {
-        size_t d = distance(name, kl_slice_str(t->cols[i].name), best);
+        size_t d = kl_slice_distance(name, kl_slice_str(t->cols[i].name));
         if (d < best) {
             best = d;
             near = t->cols[i].name;

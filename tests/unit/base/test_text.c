@@ -302,6 +302,9 @@ static void slices(void **state) {
     assert_false(kl_slice_starts_with(KL_S("pr"), KL_S("pre")));
     assert_true(kl_slice_eq_str(kl_slice_trim(KL_S(" \t\r\n a b\v\f ")), "a b"));
     assert_int_equal(kl_slice_trim(KL_S("  ")).len, 0);
+    assert_int_equal(kl_slice_distance(KL_S("kitten"), KL_S("sitting")), 3);
+    assert_int_equal(kl_slice_distance(KL_S(""), KL_S("abc")), 3);
+    assert_int_equal(kl_slice_distance(KL_S("abc"), KL_S("abc")), 0);
     assert_true(kl_slice_hash(KL_S("a")) != kl_slice_hash(KL_S("b")));
     assert_true(kl_slice_hash(KL_SLICE_NONE) == kl_slice_hash(KL_S("")));
 }
