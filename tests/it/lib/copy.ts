@@ -23,6 +23,9 @@ export class Copy {
   ready = false;
   error: Message | undefined;
   socket: Socket | undefined;
+  // Asked for again, with a cursor, and not yet acknowledged: what still comes is of the subscription before. It is left out, or the copy would
+  // know rows above the cursor that it has named.
+  private asked = false;
   private keys: string[] = [];
   private columns = new Set<string>();
 
@@ -53,6 +56,7 @@ export class Copy {
   }
   subscribe(): void {
     this.ready = false;
+    this.asked = true;
     if (this.cursor !== undefined) {
       this.resumed = true;
     }
@@ -105,9 +109,9 @@ export class Copy {
       case 'subscription_ack':
         return this.ack(m as Ack);
       case 'initial_data_batch':
-        return this.batch(m as Batch);
+        return this.asked ? undefined : this.batch(m as Batch);
       case 'change':
-        return this.change(m as Change);
+        return this.asked ? undefined : this.change(m as Change);
       case 'error':
         this.error = m;
         return;
@@ -117,6 +121,7 @@ export class Copy {
   }
   private ack(m: Ack): void {
     this.acks++;
+    this.asked = false;
     this.columns = new Set(m.schema.map((c) => c.name));
     this.keys = m.schema.filter((c) => c.flags?.includes('pk')).map((c) => c.name);
     if (this.mode === 'pk' && this.keys.length === 0) {
