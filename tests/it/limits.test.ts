@@ -1,5 +1,6 @@
 // Sizes: what is large and allowed works; what is too large, too deep or too slow is an error that says so, and nothing else suffers.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { Client } from './lib/http.js';
 import { Server } from './lib/server.js';
@@ -154,5 +155,78 @@ describe('sizes', { concurrency: false }, () => {
       assert.ok(r.http < 500 || r.error!.code === 'OVERLOADED', `${r.http} ${JSON.stringify(r.error)}: ${sql}`);
       await alive(sql);
     }
+  });
+  test('each limit says which it is', { timeout: 60_000 }, async () => {
+    await root.message("CREATE TABLE l.s (id INT PRIMARY KEY, v TEXT) WITH (TYPE='SHARED')");
+    const limits: [sql: string, code: string, message: RegExp, params?: unknown[]][] = [
+      ['SELECT $1', 'INVALID_PARAMETER', /^Parameter count exceeded: maximum 50 parameters allowed, got 51$/, Array(51).fill(1)],
+      ['SELECT length($1)', 'INVALID_PARAMETER', /^Parameter size exceeded: parameter at index 0 is 524289 bytes \(max 524288 bytes\)$/, ['x'.repeat(524_289)]],
+      [`SELECT '${'x'.repeat(1_048_567)}'`, 'INVALID_SQL', /^SQL query too long: 1048576 bytes \(maximum 1048576 bytes\)$/],
+      ["INSERT INTO l.s VALUES (1, repeat('x', 17000000))", 'SQL_EXECUTION_ERROR', /row is too large: 170000\d\d bytes, at most 16777216$/],
+      ["INSERT INTO l.s SELECT 1, repeat('x', 17000000)", 'SQL_EXECUTION_ERROR', /row is too large: 170000\d\d bytes, at most 16777216$/],
+      [`BEGIN; ${Array.from({ length: 8 }, (_, i) => `INSERT INTO l.s SELECT ${i * 100} + i, repeat('x', 1000000) FROM generate_series(1, 15) g(i)`).join(';')}; COMMIT`, 'SQL_EXECUTION_ERROR', /Transaction '[0-9a-f-]{36}' exceeded buffer limit of 104857600 bytes and was aborted$/],
+      ["INSERT INTO l.s SELECT i, repeat('x', 1000000) FROM generate_series(1, 600) g(i)", 'SQL_EXECUTION_ERROR', /the statement's rows do not fit into memory \(512 MiB\)/],
+      ["SELECT repeat('x', 1000000) FROM generate_series(1, 100) g(i)", 'SQL_EXECUTION_ERROR', /The result is larger than 67108864 bytes \(limits\.max_result_bytes\)/],
+      ['SELECT i FROM generate_series(1, 20000000) g(i)', 'SQL_EXECUTION_ERROR', /The result is larger than 67108864 bytes \(limits\.max_result_bytes\)/],
+      ["SELECT v, repeat(v, 400) FROM l.t", 'SQL_EXECUTION_ERROR', /The result is larger than 67108864 bytes \(limits\.max_result_bytes\)/],
+    ];
+    for (const [sql, code, message, params] of limits) {
+      const tooMuch = code === 'INVALID_SQL' ? sql.replace('xx', 'x'.repeat(10)) : sql;
+      await root.fail(tooMuch, code, code === 'INVALID_SQL' ? /^SQL query too long: \d+ bytes \(maximum 1048576 bytes\)$/ : message, params);
+      await alive(sql.slice(0, 200));
+    }
+    assert.equal(await root.value('SELECT COUNT(*) FROM l.s'), '0', 'nothing of it is there');
+    await root.message("INSERT INTO l.s SELECT 1, repeat('x', 16000000)");
+    await root.fail('UPDATE l.s SET v = v || v WHERE id = 1', 'SQL_EXECUTION_ERROR', /row is too large/);
+    assert.equal(await root.value('SELECT length(v) FROM l.s'), 16_000_000);
+  });
+  test('two hundred thousand rows in one VALUES', { timeout: 60_000 }, async () => {
+    await root.message("CREATE TABLE l.one (v INT) WITH (TYPE='USER')");
+    assert.equal(await root.message(`INSERT INTO l.one VALUES ${Array(200_000).fill('(1)').join(',')}`), 'Inserted 200000 row(s)');
+    assert.equal(await root.value('SELECT SUM(v) FROM l.one'), '200000');
+  });
+  test('views on views', async () => {
+    let depth = 0;
+    for (; depth < 100; depth++) {
+      const reply = await root.sql(`CREATE VIEW l.v${depth} AS SELECT * FROM ${depth ? `l.v${depth - 1}` : 'l.t'}`);
+      if (reply.error) {
+        assert.match(reply.error.message, /views are nested too deeply \(at most 32 levels\)$/);
+        break;
+      }
+    }
+    assert.equal(depth, 32);
+    assert.equal(await root.value('SELECT COUNT(*) FROM l.v31'), await root.value('SELECT COUNT(*) FROM l.t'));
+    // one that doubles at each level
+    for (let i = 0; i < 20; i++) {
+      const reply = await root.sql(`CREATE VIEW l.d${i} AS SELECT a.id FROM ${i ? `l.d${i - 1} a JOIN l.d${i - 1} b` : 'l.t a JOIN l.t b'} ON a.id = b.id`);
+      if (reply.error) {
+        assert.ok(reply.http < 500, JSON.stringify(reply.error));
+        break;
+      }
+    }
+    await alive('views that double');
+  });
+  test('the memory of a query is bounded, whatever takes it', { timeout: 120_000 }, async () => {
+    const peak = () => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))![1]) / 1024;
+    const before = peak();
+    const hungry = [
+      'SELECT COUNT(*) FROM (SELECT generate_series(1, 2000000000)) q',
+      'SELECT array_agg(i) FROM generate_series(1, 50000000) g(i)',
+      "SELECT COUNT(DISTINCT i || repeat('x', 50)) FROM generate_series(1, 20000000) g(i)",
+      'SELECT i FROM generate_series(1, 20000000) g(i) ORDER BY md5(i::TEXT) LIMIT 1 OFFSET 19000000',
+      "SELECT MAX(length(repeat('x' || i, 10000000))) FROM generate_series(1, 100000) g(i)",
+      "SELECT MAX(length(lpad('x' || i, 10000000))) FROM generate_series(1, 100000) g(i)",
+      "SELECT MAX(length(replace(a, 'x', 'abcdefghijklmnopq' || i))) FROM generate_series(1, 100000) g(i), (SELECT repeat('x', 1000000) AS a) q",
+      "SELECT length(string_agg(repeat('x', 100000), '')) FROM generate_series(1, 100000) g(i)",
+      'SELECT COUNT(*) FROM l.t a JOIN l.t b ON a.n < b.n JOIN l.t c ON c.n > b.n GROUP BY a.id, b.id, c.id',
+    ];
+    for (const sql of hungry) {
+      const begin = Date.now();
+      await root.fail(sql, 'SQL_EXECUTION_ERROR', /needs more memory than its limit allows|memory budget|requested length too large|statement timeout/);
+      assert.ok(Date.now() - begin < 8000, `${Date.now() - begin} ms, though the limit is 3000: ${sql}`);
+      await alive(sql);
+    }
+    assert.ok(peak() - before < 700, `from ${before} to ${peak()} MiB; each query may take 64`);
+    assert.equal(await root.value('SELECT SUM(i) FROM generate_series(1, 3000000) g(i)'), '4500001500000', 'a long series takes none');
   });
 });
