@@ -456,6 +456,9 @@ enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err) {
     if (state == DuckDBSuccess) {
         state = kl_duck__register_natives(d);
     }
+    if (state == DuckDBSuccess) {
+        state = kl_duck__register_texts(d);
+    }
     return state == DuckDBSuccess
                ? KL_OK
                : kl_fail(err, KL_E_INTERNAL, "cannot register functions in the analytical engine");

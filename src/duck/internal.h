@@ -84,6 +84,7 @@ enum kl_rc kl_duck__register_scans(struct kl_duck *d, struct kl_err *err);
 enum kl_rc kl_duck__register_functions(struct kl_duck *d, struct kl_err *err);
 duckdb_state kl_duck__register_decimals(struct kl_duck *d); /* functions_decimal.c */
 duckdb_state kl_duck__register_natives(struct kl_duck *d);  /* functions_native.c */
+duckdb_state kl_duck__register_texts(struct kl_duck *d);    /* functions_text.c */
 /* Inside a scalar function: the statement fails for this reason. */
 void kl_duck__function_fail(duckdb_function_info info, enum kl_rc rc, const char *text);
 

@@ -301,21 +301,28 @@ static enum kl_rc decimals(struct kl_dp *p, PgQuery__AExpr *e, const char *op, s
 }
 
 /* Of NULLs that DuckDB sees through it would make an integer; and its texts of some types are its own. */
+/* A text that is not a literal: beside something of no known type, || joins texts all the same. */
+static bool is_made_text(struct kl_dp *p, PgQuery__Node *n) {
+    return n->node_case != PG_QUERY__NODE__NODE_A_CONST && kl_dp__infer(p, n).id == KL_T_TEXT;
+}
+
 static enum kl_rc concat(struct kl_dp *p, PgQuery__AExpr *e) {
     struct kl_type t = kl_dp__infer_op(p, e);
+    if (t.id == KL_T_NULL && (is_made_text(p, e->lexpr) || is_made_text(p, e->rexpr))) {
+        t = KL_TYPE(TEXT);
+    }
     if (t.id != KL_T_BYTES && t.id != KL_T_TEXT) {
         return binary(p, e->lexpr, "||", e->rexpr);
     }
     PgQuery__Node *sides[] = {e->lexpr, e->rexpr};
-    kl_dp__puts(p, "CAST((");
+    bool bytes = t.id == KL_T_BYTES;
+    kl_dp__puts(p, bytes ? "CAST((" : "kl_cat(CAST(");
     for (int i = 0; i < 2; i++) {
-        bool text = t.id == KL_T_TEXT && kl_dp__has_own_text(kl_dp__infer(p, sides[i]).id);
-        kl_dp__puts(p, i ? " || " : "");
+        bool text = !bytes && kl_dp__has_own_text(kl_dp__infer(p, sides[i]).id);
+        kl_dp__puts(p, i == 0 ? "" : bytes ? " || " : " AS VARCHAR), CAST(");
         KL_TRY(text ? kl_dp__text(p, sides[i]) : kl_dp__side(p, sides[i], sides[!i]));
     }
-    kl_dp__puts(p, ") AS ");
-    kl_duck_type_name(t, p->out);
-    kl_dp__puts(p, ")");
+    kl_dp__puts(p, bytes ? ") AS BLOB)" : " AS VARCHAR))");
     return KL_OK;
 }
 

@@ -441,16 +441,22 @@ static enum kl_rc special_trunc(struct kl_dp *p, PgQuery__FuncCall *f, const cha
 /* A boolean among texts is t or f. */
 static enum kl_rc special_concat(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
     KL_TRY(want_args(p, f, strcmp(name, "concat") == 0 ? 1 : 2, SIZE_MAX));
-    kl_buf_printf(p->out, "%s(", name);
+    bool plain = strcmp(name, "concat") == 0;
+    for (size_t i = 1; plain && i < f->n_args; i++) {
+        kl_dp__puts(p, "kl_cat(");
+    }
+    kl_dp__puts(p, plain ? "" : "concat_ws(");
     for (size_t i = 0; i < f->n_args; i++) {
         bool boolean = kl_dp__infer(p, f->args[i]).id == KL_T_BOOLEAN;
         kl_dp__puts(p, i ? ", " : "");
+        kl_dp__puts(p, plain ? "coalesce(CAST(" : "");
         kl_dp__puts(p, boolean ? "left(CAST(" : "");
         bool own = kl_dp__has_own_text(kl_dp__infer(p, f->args[i]).id);
         KL_TRY(own ? kl_dp__text(p, f->args[i]) : kl_dp__arg(p, f->args[i]));
         kl_dp__puts(p, boolean ? " AS VARCHAR), 1)" : "");
+        kl_dp__puts(p, !plain ? "" : i ? " AS VARCHAR), ''))" : " AS VARCHAR), '')");
     }
-    kl_dp__puts(p, ")");
+    kl_dp__puts(p, plain ? "" : ")");
     return KL_OK;
 }
 
