@@ -2,8 +2,9 @@
  *
  * PostgreSQL's syntax is wider than POSIX. translate() rewrites what has an equal (\d, \y, (?: ),
  * lazy quantifiers, options at the start) and refuses the rest (look-around, back references) as
- * unsupported. Repetition counts multiply in the C library's automaton, so their product is
- * limited. Compiled patterns are kept per thread, the few used last.
+ * unsupported. The C library copies what a quantifier repeats, so nested ones multiply: how large
+ * its automaton will be is worked out first, and limited. Compiled patterns are kept per thread, the
+ * few used last.
  *
  * PostgreSQL matches the longest or the shortest text as a whole, by the first quantifier: POSIX
  * knows the longest only, so the shortest is looked for by its end. */
@@ -17,13 +18,16 @@
 /* ---- ~ : from PostgreSQL's syntax to POSIX ---- */
 
 #define MAX_PATTERN 4096
-#define MAX_REPEAT 1000
+#define MAX_SIZE 4096 /* of the automaton, in characters */
+#define MAX_DEPTH 256
 
 struct translation {
     struct kl_slice in;
     size_t at;
     struct kl_buf *out;
-    unsigned long repeat; /* product of the counts so far */
+    size_t size;             /* of the automaton so far */
+    size_t atom;             /* of what a quantifier that comes now would repeat */
+    size_t start[MAX_DEPTH]; /* the size before each open group */
     int open;
     struct kl_regex *re; /* what is known of it */
     unsigned groups;     /* of POSIX */
@@ -39,6 +43,19 @@ static enum kl_rc unsupported(struct translation *t, const char *what) {
 
 static enum kl_rc invalid(struct translation *t, const char *why) {
     return kl_fail(t->err, KL_E_EXEC, "invalid regular expression: %s", why);
+}
+
+/* Counts what was just written; a quantifier after it repeats it. */
+static void add_atom(struct translation *t, size_t size) {
+    t->atom = size;
+    t->size += size;
+}
+
+/* The last atom becomes `times` of it. */
+static enum kl_rc repeat(struct translation *t, size_t times) {
+    t->size += t->atom * (times - 1);
+    t->atom *= times;
+    return t->size <= MAX_SIZE ? KL_OK : invalid(t, "regular expression is too complex");
 }
 
 static char peek(const struct translation *t, size_t ahead) {
@@ -111,6 +128,7 @@ static enum kl_rc translate_escape(struct translation *t) {
         kl_buf_putc(t->out, '\\');
         kl_buf_putc(t->out, c);
     }
+    add_atom(t, 1);
     t->at += 2;
     return KL_OK;
 }
@@ -129,6 +147,7 @@ static enum kl_rc translate_brackets(struct translation *t) {
         if (c == ']' && t->at > first) {
             kl_buf_putc(t->out, ']');
             t->at++;
+            add_atom(t, 1);
             return KL_OK;
         }
         if (c == '[' && (after == ':' || after == '.' || after == '=')) {
@@ -173,10 +192,13 @@ static enum kl_rc translate_braces(struct translation *t) {
     if (end == t->at + 1) {
         kl_buf_puts(t->out, "\\{");
         t->at++;
+        add_atom(t, 1);
         return KL_OK;
     }
     high = low;
+    bool exact = true;
     if (end < t->in.len && t->in.ptr[end] == ',') {
+        exact = false;
         size_t digits = end + 1;
         end = read_count(t, digits, &high);
         high = end == digits ? low : high;
@@ -184,10 +206,7 @@ static enum kl_rc translate_braces(struct translation *t) {
     if (end >= t->in.len || t->in.ptr[end] != '}' || high > 255 || low > high) {
         return invalid(t, "invalid repetition count(s)");
     }
-    t->repeat *= KL_MAX(high, 1ul);
-    if (t->repeat > MAX_REPEAT) {
-        return invalid(t, "regular expression is too complex");
-    }
+    KL_TRY(repeat(t, KL_MAX(high, 1ul) * (exact ? 1 : 2)));
     kl_buf_append(t->out, t->in.ptr + t->at, end + 1 - t->at);
     t->at = end + 1;
     t->fixed = low == high && t->in.ptr[end - 1] != ',';
@@ -195,8 +214,11 @@ static enum kl_rc translate_braces(struct translation *t) {
 }
 
 static enum kl_rc translate_group(struct translation *t) {
+    if (t->open == MAX_DEPTH) {
+        return invalid(t, "regular expression is too complex");
+    }
     kl_buf_putc(t->out, '(');
-    t->open++;
+    t->start[t->open++] = t->size;
     t->at++;
     t->groups++;
     if (peek(t, 0) != '?') {
@@ -271,12 +293,17 @@ static enum kl_rc translate(struct translation *t, unsigned *flags) {
             }
             kl_buf_putc(t->out, c);
             t->at++;
+            t->size++; /* the group itself */
+            t->atom = t->size - t->start[t->open];
             break;
         default:
             t->alternatives = t->alternatives || (c == '|' && t->open == 0);
             kl_buf_putc(t->out, c);
             t->at++;
-            if (c == '*' || c == '+' || c == '?') {
+            if (c != '*' && c != '+' && c != '?') {
+                add_atom(t, 1);
+            } else {
+                KL_TRY(repeat(t, 2)); /* + is x x*; what may be left out costs as much */
                 skip_lazy(t, false);
                 if (peek(t, 0) == '*' || peek(t, 0) == '+' || peek(t, 0) == '?') {
                     return invalid(t, "quantifier operand invalid");
@@ -362,7 +389,7 @@ static enum kl_rc compile(
     struct kl_buf posix;
     kl_buf_init(&posix, 16 * MAX_PATTERN + 64);
     *re = (struct kl_regex){0};
-    struct translation t = {.in = pattern, .out = &posix, .repeat = 1, .re = re, .err = err};
+    struct translation t = {.in = pattern, .out = &posix, .re = re, .err = err};
     enum kl_rc rc = translate(&t, &flags);
     if (rc == KL_OK && t.open > 0) {
         rc = invalid(&t, "parentheses () not balanced");

@@ -384,9 +384,23 @@ static void regular_expressions_hold_their_cache(void **state) {
     }
     struct kl_eval ev = {.arena = &arena};
     uint8_t type;
-    text_of("'a' ~ '((a{100}){100}){100}'", AS_SLOT, &ev, &out, &type);
-    assert_string_equal(
-        out.data, "ERROR: invalid regular expression: regular expression is too complex");
+    static const char *const large[] = {"'a' ~ '((a{100}){100}){100}'",
+        "'a' ~ '((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+'",
+        "'a' ~ '((((((((((((((((a*)?)*)?)*)?)*)?)*)?)*)?)*)?)*)?'",
+        "'a' ~ '((([a-z]?){9,}){9,}){9,}'", "'a' ~ '((((){255}){255}){255})'",
+        "'a' ~ '(aaaaaaaaaaaaaaaaa){250}'"};
+    for (size_t i = 0; i < KL_LEN(large); i++) {
+        text_of(large[i], AS_SLOT, &ev, &out, &type);
+        assert_string_equal(
+            out.data, "ERROR: invalid regular expression: regular expression is too complex");
+    }
+    static const char *const fine[] = {
+        "'a@b.example' ~ '^[a-z0-9._%+-]{1,64}@([a-z0-9-]{1,63}[.]){1,8}[a-z]{2,63}$'",
+        "'fe80:0:0:0:0:0:0:1' ~ '^([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$'"};
+    for (size_t i = 0; i < KL_LEN(fine); i++) {
+        text_of(fine[i], AS_SLOT, &ev, &out, &type);
+        assert_string_equal(out.data, "true");
+    }
     kl_buf_deinit(&out);
     kl_arena_deinit(&arena);
 }
