@@ -33,8 +33,8 @@ static enum kl_rc sort_key(struct kl_dp *p, PgQuery__Node *n) {
     return kl_dp__expr(p, n);
 }
 
-static enum kl_rc sort_by(struct kl_dp *p, PgQuery__SortBy *s) {
-    KL_TRY(sort_key(p, s->node));
+static enum kl_rc sort_by(struct kl_dp *p, PgQuery__SortBy *s, bool positions) {
+    KL_TRY(positions ? sort_key(p, s->node) : kl_dp__expr(p, s->node));
     switch (s->sortby_dir) {
     case PG_QUERY__SORT_BY_DIR__SORTBY_DEFAULT:
         break;
@@ -55,13 +55,13 @@ static enum kl_rc sort_by(struct kl_dp *p, PgQuery__SortBy *s) {
     return KL_OK;
 }
 
-enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n) {
+enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n, bool positions) {
     for (size_t i = 0; i < n; i++) {
         kl_dp__puts(p, i ? ", " : " ORDER BY ");
         if (items[i]->node_case != PG_QUERY__NODE__NODE_SORT_BY) {
             return kl_dp__refuse(p, -1, "this ORDER BY");
         }
-        KL_TRY(sort_by(p, items[i]->sort_by));
+        KL_TRY(sort_by(p, items[i]->sort_by, positions));
     }
     return KL_OK;
 }
@@ -177,7 +177,7 @@ enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w) {
         kl_dp__puts(p, " PARTITION BY ");
         KL_TRY(kl_dp__list(p, w->partition_clause, w->n_partition_clause));
     }
-    KL_TRY(kl_dp__order_by(p, w->order_clause, w->n_order_clause));
+    KL_TRY(kl_dp__order_by(p, w->order_clause, w->n_order_clause, false));
     KL_TRY(frame(p, w));
     kl_dp__puts(p, ")");
     return KL_OK;
@@ -564,7 +564,7 @@ static enum kl_rc select_in_scope(struct kl_dp *p, PgQuery__SelectStmt *s) {
         KL_TRY(select_core(p, s, want));
     }
     const struct kl_dp_cols *told = p->told;
-    KL_TRY(kl_dp__order_by(p, s->sort_clause, s->n_sort_clause));
+    KL_TRY(kl_dp__order_by(p, s->sort_clause, s->n_sort_clause, true));
     KL_TRY(limit(p, s));
     p->told = told;
     mark_ctes(p, ctes, ctes ? s->with_clause->n_ctes : 0);

@@ -254,7 +254,9 @@ static enum kl_rc join_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
         kl_dp__puts(p, ")");
     } else if (j->quals) {
         kl_dp__puts(p, " ON ");
-        return kl_dp__condition(p, j->quals, "JOIN/ON");
+        return j->jointype == PG_QUERY__JOIN_TYPE__JOIN_INNER
+                   ? kl_dp__condition(p, j->quals, "JOIN/ON")
+                   : kl_dp__outer_on(p, j->quals);
     }
     return KL_OK;
 }

@@ -150,7 +150,7 @@ static enum kl_rc aggregate(struct kl_dp *p, PgQuery__FuncCall *f, const char *n
     if (f->agg_within_group) {
         kl_dp__puts(p, ") WITHIN GROUP (");
     }
-    KL_TRY(kl_dp__order_by(p, f->agg_order, f->n_agg_order));
+    KL_TRY(kl_dp__order_by(p, f->agg_order, f->n_agg_order, false));
     kl_dp__puts(p, ")");
     return aggregate_tail(p, f);
 }
@@ -369,6 +369,44 @@ static enum kl_rc special_ntile(struct kl_dp *p, PgQuery__FuncCall *f, const cha
     KL_TRY(aggregate(p, f, name));
     close_cast(p, KL_TYPE(INT));
     return KL_OK;
+}
+
+/* The type in which two arguments meet, as in COALESCE; KL_T_NULL: not known. */
+static struct kl_type met(const struct kl_dp *p, PgQuery__Node *a, PgQuery__Node *b) {
+    PgQuery__CoalesceExpr c;
+    PgQuery__Node n, *both[2] = {a, b};
+    pg_query__coalesce_expr__init(&c);
+    pg_query__node__init(&n);
+    c.args = both;
+    c.n_args = 2;
+    c.location = -1;
+    n.node_case = PG_QUERY__NODE__NODE_COALESCE_EXPR;
+    n.coalesce_expr = &c;
+    return kl_dp__infer(p, &n);
+}
+
+/* lag and lead: a value and its default have one type, which DuckDB takes from the value alone. */
+static enum kl_rc special_neighbour(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {
+    static const struct function as_window = {"lag", F_WINDOW, 1, 3, "lag", NULL};
+    if (f->n_args < 1 || f->n_args > 3 || f->agg_star) {
+        return unknown(p, f);
+    }
+    KL_TRY(check_aggregate(p, f, &as_window));
+    struct kl_type t = f->n_args == 3 ? met(p, f->args[0], f->args[2]) : KL_TYPE(NULL);
+    if (t.id == KL_T_NULL) {
+        return aggregate(p, f, name);
+    }
+    if (f->n_agg_order || f->agg_distinct || f->agg_within_group || f->agg_filter) {
+        return kl_dp__refuse(p, f->location, "DISTINCT, ORDER BY or FILTER with this function");
+    }
+    kl_buf_printf(p->out, "%s(", name);
+    KL_TRY(kl_dp__as(p, f->args[0], t));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__arg(p, f->args[1]));
+    kl_dp__puts(p, ", ");
+    KL_TRY(kl_dp__as(p, f->args[2], t));
+    kl_dp__puts(p, ")");
+    return aggregate_tail(p, f);
 }
 
 static enum kl_rc special_extreme(struct kl_dp *p, PgQuery__FuncCall *f, const char *name) {

@@ -106,7 +106,8 @@ enum kl_rc kl_dp__enter(struct kl_dp *p, int32_t location); /* depth; the caller
 enum kl_rc kl_dp__select(struct kl_dp *p, PgQuery__SelectStmt *s);
 /* A node that must be a SELECT, in parentheses. */
 enum kl_rc kl_dp__subquery(struct kl_dp *p, PgQuery__Node *n);
-enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n);
+/* positions: a number is an output column's; else, inside aggregates and windows, it is a number. */
+enum kl_rc kl_dp__order_by(struct kl_dp *p, PgQuery__Node **items, size_t n, bool positions);
 bool kl_dp__is_star(const PgQuery__Node *n);
 /* Whether * has the _seq and _deleted of tables: where its rows go to the client as they are. */
 bool kl_dp__star_is_wide(const struct kl_dp *p, const PgQuery__SelectStmt *s);
@@ -114,6 +115,10 @@ enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in
 
 /* ---- duck_print_from.c ---- */
 enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
+
+/* ---- duck_print_on.c ---- */
+/* The condition of a LEFT, RIGHT or FULL JOIN. */
+enum kl_rc kl_dp__outer_on(struct kl_dp *p, PgQuery__Node *n);
 
 /* ---- duck_print_push.c ---- */
 /* Access paths of the scans of this SELECT; where: its WHERE, or NULL. */

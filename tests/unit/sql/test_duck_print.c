@@ -303,6 +303,14 @@ static void test_joins_and_subqueries(void **state) {
         {"SELECT t.id, o.id FROM t FULL JOIN o ON t.id = o.id AND amount > 1 ORDER BY t.id, o.oid",
             NULL, NULL, "1|1;1|1;2|NULL;3|NULL;4|NULL;NULL|2;NULL|9;"},
         {"SELECT count(*) FROM t, o", NULL, NULL, "16;"},
+        {"SELECT t.id, oid FROM t LEFT JOIN o ON t.id = o.id AND 1 IS NULL AND amount > 1 WHERE "
+         "t.id < 3 ORDER BY 1",
+            NULL, NULL, "1|NULL;2|NULL;"},
+        {"SELECT t.id, oid FROM o RIGHT JOIN t ON (o.id < t.id AND (2 = 2 AND o.oid = 10)) "
+         "ORDER BY 1, 2",
+            NULL, NULL, "1|NULL;2|10;3|10;4|10;"},
+        {"SELECT count(*) FROM t LEFT JOIN o ON 1 = 2 CROSS JOIN o AS o2 WHERE o.id IS NOT NULL",
+            NULL, NULL, "0;"},
         {"SELECT count(*) FROM t CROSS JOIN (o AS a NATURAL JOIN o AS b)", NULL, NULL, "16;"},
         {"SELECT id, amount FROM t NATURAL JOIN o ORDER BY oid", NULL, NULL, "1|5;1|7;2|1;"},
         {"SELECT id, amount FROM t NATURAL LEFT JOIN o ORDER BY id, oid", NULL, NULL,
@@ -385,6 +393,14 @@ static void test_grouping_and_windows(void **state) {
         {"SELECT string_agg(s, ', ' ORDER BY id DESC) FROM t WHERE id < 3", "string_agg", NULL,
             "beta_%, alpha;"},
         {"SELECT array_agg(id ORDER BY id) FROM t", NULL, NULL, "[1,2,3,4];"},
+        {"SELECT array_agg(id ORDER BY 1, id DESC), percentile_disc(0.5) WITHIN GROUP (ORDER BY 7) "
+         "FROM t",
+            NULL, NULL, "[4,3,2,1]|7;"},
+        {"SELECT id, row_number() OVER (ORDER BY 1, id DESC) FROM t WHERE id < 3 ORDER BY id", NULL,
+            NULL, "1|2;2|1;"},
+        {"SELECT id, lag(id, 1, 0.5) OVER (ORDER BY id), lead(1.5, 1, 0.125) OVER (ORDER BY id) "
+         "FROM t WHERE id < 3 ORDER BY id",
+            NULL, NULL, "1|0.5|1.500;2|1.0|0.125;"},
         {"SELECT bool_and(b), bool_or(b), every(b) FROM t", "bool_and,bool_or,every", NULL,
             "false|true|false;"},
         {"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY amount), mode() WITHIN GROUP (ORDER "
@@ -612,6 +628,15 @@ static void test_parameters(void **state) {
         "3|beta\\_%|beta\\_%x|BETA\\_%|2024-02-02|true;", p, 4);
     query("SELECT count(*) FROM t WHERE d >= $3 OR ts < $3", NULL, NULL, "3;", p, 3);
     query("SELECT id FROM t WHERE id < $1 + 2 ORDER BY id LIMIT $1", NULL, NULL, "1;2;", p, 1);
+    query("SELECT count(*) FROM t LEFT JOIN o ON t.id = o.id AND $1 = 3 CROSS JOIN o AS o2 WHERE "
+          "o.amount > 0",
+        NULL, NULL, "0;", p, 1);
+    query("SELECT count(*) FROM o RIGHT JOIN t ON o.id < t.id AND $1 IS NULL AND $1 = 2 CROSS JOIN "
+          "o AS o2 WHERE o.amount > 0",
+        NULL, NULL, "0;", p, 1);
+    query("SELECT count(*) FROM t LEFT JOIN o ON t.id = o.id AND $1 = 2 CROSS JOIN o AS o2 WHERE "
+          "o.amount > 0",
+        NULL, NULL, "12;", p, 1);
     query("SELECT coalesce(s, $2), nullif($2, s), CASE WHEN $4 THEN $2 END FROM t WHERE id = 4",
         NULL, NULL, "beta\\_%|beta\\_%|beta\\_%;", p, 4);
     query("SELECT 10 / $1, 10 % $1, left('abc', $1), lpad('x', $1, '-'), round(1.235, $1)", NULL,
