@@ -85,7 +85,8 @@ class Lane {
     const s = single ? this.generator.single(this.random.pick(this.tables), this.random.range(1, 12)) : this.generator.select(this.tables, choice < 0.55 ? 0 : 2);
     const [kalam, pg] = [forKalam(s.sql), forPg(s.sql)];
     const [theirs, ...mine] = await Promise.all([this.pg.query(pg), ...this.clients.map((c) => c.sql(kalam, undefined, this.name))]);
-    mine.forEach((reply, i) => this.count(s, executors[i], compare(reply, theirs, { strict: single, sorted: s.sorted })));
+    const planning = single && theirs.error !== undefined && (await this.pg.query(`EXPLAIN ${pg}`)).error !== undefined;
+    mine.forEach((reply, i) => this.count(s, executors[i], compare(reply, theirs, { strict: single, sorted: s.sorted, sql: pg, planning })));
     return true;
   }
   private count(s: Statement, executor: string, verdict: Verdict): void {
@@ -105,13 +106,13 @@ class Lane {
     const mine: Reply[] = await Promise.all(this.clients.map((c) => c.sql(forKalam(s.sql), undefined, this.name)));
     const failed = mine.map((r) => (r.status === 'error' ? r.error!.message : undefined));
     const none: PgReply = { columns: [], rows: [], tag: '' };
-    const refusal = failed[0] === undefined ? undefined : compare(mine[0], none, { strict: true, sorted: false });
+    const refusal = failed[0] === undefined ? undefined : compare(mine[0], none, { strict: true, sorted: false, sql: s.sql });
     if (refusal?.kind === 'unsupported' && failed[1] !== undefined) {
       this.count(s, executors[0], refusal);
       return true;
     }
     const theirs = await this.pg.query(forPg(s.sql));
-    const verdicts = mine.map((r) => compare(r, theirs, { strict: false, sorted: s.sorted }));
+    const verdicts = mine.map((r) => compare(r, theirs, { strict: false, sorted: s.sorted, sql: s.sql }));
     verdicts.forEach((v, i) => this.count(s, executors[i], v));
     // An error on one side only: whose time no one promises, or a difference that is counted.
     if (failed.some((f) => (f === undefined) !== (theirs.error === undefined))) {
@@ -124,7 +125,7 @@ class Lane {
     const table = this.tables.find((t) => t.name === s.writes)!;
     const sql = `SELECT ${table.columns.map((c) => c.name).join(', ')} FROM ${table.name}`;
     const [theirs, ...mine] = await Promise.all([this.pg.query(sql), ...this.clients.map((c) => c.sql(sql, undefined, this.name))]);
-    const verdicts = mine.map((r) => compare(r, theirs, { strict: true, sorted: false }));
+    const verdicts = mine.map((r) => compare(r, theirs, { strict: true, sorted: false, sql }));
     verdicts.forEach((v, i) => v.kind === 'different' && this.count({ ...s, sql: `${s.sql}\n    ${sql}` }, executors[i], v));
     return verdicts.every((v) => v.kind === 'same');
   }

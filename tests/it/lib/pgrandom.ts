@@ -208,8 +208,8 @@ export class Generator {
         return last;
       }
       if (what === 't1') {
-        const texts = this.columns.filter((c) => c.kind === 'int4');
-        return texts.length > 0 ? texts.map((c) => c.name).join(', ') : '1';
+        const keys = this.columns.filter((c) => comparable.includes(c.kind)); // rows that tie are alike
+        return keys.length > 0 ? keys.map((c) => c.name).join(', ') : '1';
       }
       if (what.startsWith('col:')) {
         return (last = this.leaf(what.slice(4) as Kind));
