@@ -183,10 +183,16 @@ static enum kl_rc begin_returning(struct kl__write *x, struct kl_err *err) {
     return x->returning->sink.begin(&x->returning->sink, p->ret_cols, p->n_returning, err);
 }
 
+/* Indexes come and go without a new version of their table. */
+static bool conflict_target_is_there(const struct kl_plan *plan, const struct kl_table *t) {
+    const struct kl_plan_conflict *c = plan->kind == KL_PLAN_INSERT ? plan->insert->conflict : NULL;
+    return c == NULL || c->index_id == 0 || kl_table_index(t, c->index_id) != NULL;
+}
+
 enum kl_rc kl__dml_run(struct kl__write *x, struct kl__writer *w, struct kl__shard *s, struct kl_err *err) {
     const struct kl_plan *plan = x->bound->plan;
     struct kl_table *t = kl_cat_table_by_id(w->cat, plan->table->id);
-    if (t == NULL || t->version != plan->table->version) {
+    if (t == NULL || t->version != plan->table->version || !conflict_target_is_there(plan, t)) {
         return KL_E_STALE_PLAN;
     }
     if (x->cancelled != NULL && *x->cancelled) {

@@ -246,9 +246,34 @@ static enum kl_rc run_all(struct kl__txn *x, struct kl__writer *w, struct kl__wo
 
 /* ---- on the writer ---- */
 
+/* Is the table what the plan was made for, and the index that it uses of use? */
+static bool unchanged(const struct kl__writer *w, const struct kl_table *t, const struct kl_access_path *path) {
+    if (t == NULL || t->type == KL_TABLE_SYSTEM) {
+        return true;
+    }
+    const struct kl_table *now = kl_cat_table_by_id(w->cat, t->id);
+    if (now == NULL || now->version != t->version) {
+        return false;
+    }
+    const struct kl_index *ix = path->index_id != 0 ? kl_table_index(now, path->index_id) : NULL;
+    return path->index_id == 0 || (ix != NULL && ix->state == KL_INDEX_READY);
+}
+
+static bool plan_holds(const struct kl__writer *w, const struct kl_plan *p) {
+    bool holds = p->catalog_version == kl_cat_version(w->cat);
+    if (holds) {
+        return true;
+    }
+    holds = unchanged(w, p->table, &p->access);
+    for (size_t i = 0; holds && p->kind == KL_PLAN_DUCK && i < p->duck->n_scans; i++) {
+        holds = unchanged(w, p->duck->scans[i].table, &p->duck->scans[i].access);
+    }
+    return holds && (!is_dml(p->kind) || p->write->query == NULL || plan_holds(w, p->write->query));
+}
+
 static bool stale(const struct kl__txn *x, const struct kl__writer *w) {
     for (size_t i = x->from; i < x->to; i++) {
-        if (x->run->stmts[i].bound.plan->catalog_version != kl_cat_version(w->cat)) {
+        if (!plan_holds(w, x->run->stmts[i].bound.plan)) {
             return true;
         }
     }
