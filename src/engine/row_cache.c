@@ -1,8 +1,8 @@
 /* Rows that were read by primary key, one cache a loop, so that a point read of a known row touches nothing but memory.
  *
  * Nobody invalidates entries; an entry shows by itself whether it is the newest. There is an array of stamps for the whole engine, each for all the
- * keys that hash to it: the number of commits that changed one of them (low half), and of those under way (high half). A writer raises the high half
- * before a commit can become visible and lowers it, raising the low half, after it. A reader takes the stamp first, then reads the store, and keeps
+ * keys that hash to it: the number of commits that changed one of them (low bits), and of those under way (high bits: a hot key must not reach them for years). A writer raises
+ * the high part before a commit can become visible and lowers it, raising the low one, after it. A reader takes the stamp first, then reads the store, and keeps
  * the row with that stamp; it uses the row later only while the stamp is the same and nothing is under way. So whoever gets a row out of the cache
  * gets what the store would have given at that moment, and never an older one than somebody else has seen.
  *
@@ -14,7 +14,7 @@
 #define WAYS 4
 #define BYTES_PER_SLOT 256
 #define MAX_ROW_BYTES 4096
-#define UNDER_WAY (1ull << 32)
+#define UNDER_WAY (1ull << 40)
 
 struct slot {
     uint64_t hash; /* 0: free */

@@ -15,7 +15,7 @@
 
 #define KEYS 300
 #define ROW_MAX 5000
-#define UNDER_WAY (1ull << 32)
+#define UNDER_WAY (1ull << 40)
 
 struct known {
     uint64_t stamp;  /* of the moment */
