@@ -3,8 +3,9 @@
  * Nobody invalidates entries; an entry shows by itself whether it is the newest. There is an array of stamps for the whole engine, each for all the
  * keys that hash to it: the number of commits that changed one of them (low bits), and of those under way (high bits: a hot key must not reach
  * them for years). A writer raises the high part before a commit can become visible and lowers it, raising the low one, after it. A reader takes
- * the stamp first, then reads the store, and keeps the row with that stamp; it uses the row later only while the stamp is the same and nothing is under way. So whoever gets a row out of the cache
- * gets what the store would have given at that moment, and never an older one than somebody else has seen.
+ * the stamp first, then reads the store, and keeps the row with that stamp; it uses the row later only while the stamp is the same and nothing is under
+ * way. So whoever gets a row out of the cache gets what the store would have given at that moment, and never an older one than somebody else has
+ * seen.
  *
  * Four entries a bucket; the hand of a clock makes room when the budget of bytes is used up. The cache belongs to one thread; stamps to all. */
 #include "engine/internal.h"
