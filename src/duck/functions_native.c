@@ -76,21 +76,19 @@ static enum kl_rc check_row(
 
 static enum kl_rc run_chunk(const struct kl_duck_native_slot *s, duckdb_data_chunk in,
     const struct argument *args, size_t n, struct kl_duck_writer *out, struct kl_err *err) {
-    struct kl_arena arena;
+    struct kl_arena *arena = &s->duck->native_arena;
     enum kl_rc rc = KL_OK;
-    kl_arena_init(&arena, KL_DUCK_NATIVE_BYTES);
     for (size_t row = 0; row < kl_dk.data_chunk_get_size(in) && rc == KL_OK; row++) {
         struct kl_val v;
         rc = check_row(s->duck, row, out, err);
         if (rc == KL_OK) {
-            rc = run_row(s, args, n, row, &arena, &v, err);
+            rc = run_row(s, args, n, row, arena, &v, err);
         }
         if (rc == KL_OK) {
             rc = write_result(out, row, &v, err);
         }
-        kl_arena_reset(&arena);
+        kl_arena_reset(arena);
     }
-    kl_arena_deinit(&arena);
     return rc;
 }
 

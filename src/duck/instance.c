@@ -107,6 +107,7 @@ enum kl_rc kl_duck_new(
     d->options.temp_dir = NULL;
     d->temp_dir = options->temp_dir && *options->temp_dir ? kl_xstrdup(options->temp_dir) : NULL;
     kl_map_init(&d->plans);
+    kl_arena_init(&d->native_arena, KL_DUCK_NATIVE_BYTES);
     kl_duck__watch_open();
     enum kl_rc rc = open_instance(d, err);
     if (rc != KL_OK) {
@@ -124,6 +125,7 @@ void kl_duck_free(struct kl_duck *d) {
     KL_ASSERT(!d->query);
     close_instance(d);
     kl_map_deinit(&d->plans);
+    kl_arena_deinit(&d->native_arena);
     kl_duck__watch_close();
     free(d->temp_dir);
     free(d->natives);

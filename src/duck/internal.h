@@ -38,6 +38,8 @@ struct kl_duck {
     bool broken; /* DuckDB reported an internal error: made anew before the next query */
     struct kl_duck_slot slots[KL_DUCK_MAX_SCANS];
     struct kl_duck_native_slot *natives; /* owned */
+    /* Cells of a native function's call. Here, since an exception of DuckDB's may pass the call's end. */
+    struct kl_arena native_arena;
     /* prepared statements */
     struct kl_map plans;
     struct kl_duck_plan *newest, *oldest;
