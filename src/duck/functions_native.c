@@ -78,6 +78,7 @@ static enum kl_rc run_chunk(const struct kl_duck_native_slot *s, duckdb_data_chu
     const struct argument *args, size_t n, struct kl_duck_writer *out, struct kl_err *err) {
     struct kl_arena *arena = &s->duck->native_arena;
     enum kl_rc rc = KL_OK;
+    kl_arena_reset(arena);
     for (size_t row = 0; row < kl_dk.data_chunk_get_size(in) && rc == KL_OK; row++) {
         struct kl_val v;
         rc = check_row(s->duck, row, out, err);
