@@ -362,7 +362,7 @@ static enum kl_rc select_core(struct kl_dp *p, PgQuery__SelectStmt *s, bool want
     KL_TRY(kl_dp__push_down(p, s->where_clause));
     if (s->where_clause) {
         kl_dp__puts(p, " WHERE ");
-        KL_TRY(kl_dp__condition(p, s->where_clause, "WHERE"));
+        KL_TRY(kl_dp__rows_condition(p, s->where_clause, "WHERE"));
     }
     if (s->n_group_clause) {
         kl_dp__puts(p, " GROUP BY ");

@@ -254,9 +254,7 @@ static enum kl_rc join_condition(struct kl_dp *p, PgQuery__JoinExpr *j) {
         kl_dp__puts(p, ")");
     } else if (j->quals) {
         kl_dp__puts(p, " ON ");
-        return j->jointype == PG_QUERY__JOIN_TYPE__JOIN_INNER
-                   ? kl_dp__condition(p, j->quals, "JOIN/ON")
-                   : kl_dp__outer_on(p, j->quals);
+        return kl_dp__rows_condition(p, j->quals, "JOIN/ON");
     }
     return KL_OK;
 }

@@ -117,8 +117,8 @@ enum kl_rc kl_dp__window(struct kl_dp *p, PgQuery__WindowDef *w); /* the part in
 enum kl_rc kl_dp__from(struct kl_dp *p, PgQuery__Node **items, size_t n);
 
 /* ---- duck_print_on.c ---- */
-/* The condition of a LEFT, RIGHT or FULL JOIN. */
-enum kl_rc kl_dp__outer_on(struct kl_dp *p, PgQuery__Node *n);
+/* kl_dp__condition for WHERE, whose FROM is in scope, and for ON. */
+enum kl_rc kl_dp__rows_condition(struct kl_dp *p, PgQuery__Node *n, const char *what);
 
 /* ---- duck_print_push.c ---- */
 /* Access paths of the scans of this SELECT; where: its WHERE, or NULL. */

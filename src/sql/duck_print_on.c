@@ -1,11 +1,11 @@
-/* The condition of an outer join.
+/* Conditions of WHERE and ON that read no column.
  *
- * DuckDB turns an outer join into an inner one where WHERE lets no filled up row pass, and may then
- * lose parts of ON that read no column and are no constant to it: parameters, among them the
- * literals that stand for one, and volatile functions. Such a part becomes the condition of another
- * one, which does read columns: a = b AND $1 is a = CASE WHEN $1 THEN b END, which still finds its
- * rows by b, and any other c AND $1 is CASE WHEN $1 THEN c END. Neither is true where $1 is not. A
- * condition without any column is left as it is. */
+ * Where DuckDB orders joins anew it may lose conditions that read no column and are no constant to it:
+ * parameters, among them the literals that stand for one, and volatile functions. Such a part
+ * becomes the condition of another one, which does read columns: a = b AND $1 is
+ * a = CASE WHEN $1 THEN b END, which still finds its rows by b, and any other c AND $1 is
+ * CASE WHEN $1 THEN c END. Neither is true where $1 is not. In WHERE it stands alone with a column
+ * of one of the tables: CASE WHEN $1 THEN t.c IS NULL END IS NOT NULL is what $1 is. */
 #include "sql/duck_print_internal.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -77,12 +77,17 @@ static size_t count(const PgQuery__Node *n) {
     return sum;
 }
 
+static bool is_boolean(const PgQuery__Node *n) {
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST && !n->a_const->isnull &&
+           n->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL;
+}
+
 static void split(PgQuery__Node *n, struct parts *parts) {
     if (is_and(n)) {
         for (size_t i = 0; i < n->bool_expr->n_args; i++) {
             split(n->bool_expr->args[i], parts);
         }
-    } else if (reads(&n->base, 0)) {
+    } else if (reads(&n->base, 0) || is_boolean(n)) {
         parts->list[parts->n_list++] = n;
     } else {
         parts->bare[parts->n_bare++] = n;
@@ -150,8 +155,35 @@ static enum kl_rc under(struct kl_dp *p, PgQuery__Node *cond, PgQuery__Node *n) 
     return kl_dp__expr(p, &equal_node);
 }
 
-enum kl_rc kl_dp__outer_on(struct kl_dp *p, PgQuery__Node *n) {
-    size_t most = count(n), carrier = 0;
+/* False: no table is in sight. */
+static bool find_column(const struct kl_dp *p, const char **ret_rel, const char **ret_col) {
+    for (const struct kl_dp_rel *r = p->scope->rels; r; r = r->next) {
+        if (r->scan > 0 && !r->renamed && r->table->n_cols > 0) {
+            *ret_rel = r->alias;
+            *ret_col = r->table->cols[0].name;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum kl_rc alone(struct kl_dp *p, PgQuery__Node *n, const char *what) {
+    const char *rel, *col;
+    if (strcmp(what, "WHERE") != 0 || !find_column(p, &rel, &col)) {
+        return kl_dp__condition(p, n, what);
+    }
+    kl_dp__puts(p, "(CASE WHEN ");
+    KL_TRY(kl_dp__condition(p, n, what));
+    kl_dp__puts(p, " THEN (");
+    kl_dp__ident(p, rel);
+    kl_dp__puts(p, ".");
+    kl_dp__ident(p, col);
+    kl_dp__puts(p, " IS NULL) END IS NOT NULL)");
+    return KL_OK;
+}
+
+enum kl_rc kl_dp__rows_condition(struct kl_dp *p, PgQuery__Node *n, const char *what) {
+    size_t most = count(n), carrier = SIZE_MAX;
     struct parts parts = {.bare = KL_ARENA_ARRAY(p->arena, PgQuery__Node *, most),
         .list = KL_ARENA_ARRAY(p->arena, PgQuery__Node *, most)};
     PgQuery__BoolExpr both;
@@ -160,11 +192,15 @@ enum kl_rc kl_dp__outer_on(struct kl_dp *p, PgQuery__Node *n) {
         return kl_dp__nomem(p);
     }
     split(n, &parts);
-    if (parts.n_bare == 0 || parts.n_list == 0) {
-        return kl_dp__condition(p, n, "JOIN/ON");
-    }
     for (size_t i = parts.n_list; i-- > 0;) {
+        carrier = carrier == SIZE_MAX && !is_boolean(parts.list[i]) ? i : carrier;
         carrier = is_equality(parts.list[i]) ? i : carrier;
+    }
+    if (parts.n_bare == 0) {
+        return kl_dp__condition(p, n, what);
+    }
+    if (carrier == SIZE_MAX) {
+        return alone(p, n, what);
     }
     PgQuery__Node *cond = all_of(&both, &both_node, &parts);
     for (size_t i = 0; i < parts.n_list; i++) {
