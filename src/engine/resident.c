@@ -66,6 +66,7 @@ struct kl__resident {
     struct old_list *old;
     uint64_t since;    /* stamp of the cut that it was loaded from */
     size_t dead;       /* guarded by residents.lock */
+    size_t row_bytes;  /* of all rows so far: whoever appends */
     _Atomic size_t rows, bytes;
     size_t gone_bytes; /* counted when it was forgotten; guarded by residents.lock */
     _Atomic uint64_t used_at;
@@ -164,7 +165,8 @@ static bool make_room(struct kl__residents *r, const struct kl__resident *but) {
 
 static struct kl__resident_chunk *new_chunk(struct kl__residents *r, struct kl__resident *p, size_t row_bytes) {
     size_t n = p->n_chunks;
-    size_t cap = KL_MAX(row_bytes, KL_MIN(CHUNK_BYTES, FIRST_BYTES << KL_MIN(n, (size_t)8)));
+    size_t expected = p->rows > 0 ? p->row_bytes / p->rows * CHUNK_ROWS * 9 / 8 : FIRST_BYTES;
+    size_t cap = KL_MAX(row_bytes, KL_MIN(CHUNK_BYTES, KL_MAX(FIRST_BYTES, expected)));
     struct kl__resident_chunk *c = kl_xcalloc(1, sizeof(*c));
     c->bytes = kl_xmalloc(cap);
     c->cap = (uint32_t)cap;
@@ -198,6 +200,7 @@ static void append(struct kl__residents *r, struct kl__resident *p, int64_t seq,
     c->seq[i] = seq;
     c->born[i] = born;
     c->end[i] = c->used;
+    p->row_bytes += row.len;
     atomic_store_explicit(&c->n, i + 1, memory_order_release);
     p->rows++;
 }
