@@ -98,7 +98,11 @@ static rocksdb_options_t *family_options(
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_target_file_size_base(o, 32 << 20);
-    rocksdb_options_set_max_bytes_for_level_base(o, 128 << 20);
+    /* Rows of all users come at once, so each compaction out of level 0 rewrites much of the level below: fewer and larger ones. */
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, 8);
+    rocksdb_options_set_level0_slowdown_writes_trigger(o, 32);
+    rocksdb_options_set_level0_stop_writes_trigger(o, 48);
+    rocksdb_options_set_max_bytes_for_level_base(o, 256 << 20);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);
     rocksdb_options_set_bottommost_compression(o, f->bottom_compression);
@@ -121,6 +125,10 @@ static rocksdb_options_t *db_options(const struct kl_store_options *options, siz
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_table_cache_numshardbits(o, 4);
     rocksdb_options_set_max_background_jobs(o, jobs);
+    /* Compaction takes the processor that nobody else wants; flushes hold up writers and keep theirs. The environment is the process's. */
+    rocksdb_env_t *env = rocksdb_create_default_env();
+    rocksdb_env_lower_thread_pool_cpu_priority(env);
+    rocksdb_env_destroy(env);
     rocksdb_options_set_bytes_per_sync(o, 1 << 20);
     rocksdb_options_set_manifest_preallocation_size(o, 64 << 10);
     rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
