@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define WAYS 4
-#define BYTES_PER_SLOT 256
+#define BYTES_PER_SLOT 128
 #define MAX_ROW_BYTES 4096
 #define UNDER_WAY (1ull << 40)
 
